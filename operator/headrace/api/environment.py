@@ -1,0 +1,35 @@
+"""The names of the environment variables that carry addresses, ports and identities into a pod.
+
+Everything else a pod needs is in its RunSpec. Both sides read the names here, so that neither can drift.
+"""
+
+RUN_SPEC = "HEADRACE_RUN_SPEC"
+"""Path of the JSON file with the pod's RunSpec, ServeSpec, RouterSpec or ProbeSpec."""
+
+TERMINATION_LOG = "HEADRACE_TERMINATION_LOG"
+"""Path to which the final RunReport is written."""
+
+TOKEN = "HEADRACE_TOKEN"  # noqa: S105
+"""The run's own secret: the bearer token of /report and Ray's authentication token."""
+
+POD_NAME = "HEADRACE_POD_NAME"
+POD_IP = "HEADRACE_POD_IP"
+"""The address on which the pod's servers listen."""
+
+HEAD_ADDRESS = "HEADRACE_HEAD_ADDRESS"
+"""host:port of the run's Ray head."""
+
+ROUTER_ADDRESS = "HEADRACE_ROUTER_ADDRESS"
+"""host:port of the endpoint's router."""
+
+CPUS = "HEADRACE_CPUS"
+GPUS = "HEADRACE_GPUS"
+
+PORT_REPORT = "HEADRACE_PORT_REPORT"
+PORT_RAY = "HEADRACE_PORT_RAY"
+PORT_HTTP = "HEADRACE_PORT_HTTP"
+
+
+def port_variable(port_name: str) -> str:
+    """The variable that carries the number of a named container port."""
+    return f"HEADRACE_PORT_{port_name.upper()}"

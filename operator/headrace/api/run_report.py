@@ -1,0 +1,152 @@
+"""RunReport: what a pod answers with, live at GET /report and at the end through its termination message.
+
+The final report fits into Kubernetes' 4 KB termination message; the whole curve is in the run's storage.
+"""
+
+from enum import StrEnum
+from typing import Annotated, Any
+
+from pydantic import Field, JsonValue
+
+from headrace.api.artifacts import DatasetVersion, ModelVersion
+from headrace.api.base import Model
+from headrace.api.meta import Time
+from headrace.api.run_spec import Routing
+
+TERMINATION_MESSAGE_BYTES = 4096
+
+
+class ReportPhase(StrEnum):
+    """How far a run is, by its own account."""
+
+    STARTING = "Starting"
+    RUNNING = "Running"
+    COMPLETE = "Complete"
+    FAILED = "Failed"
+    INTERRUPTED = "Interrupted"
+
+
+class Progress(Model):
+    """How far, how fast, how long yet."""
+
+    step: Annotated[int, Field(ge=0, description="Steps done.")] = 0
+    total: Annotated[int, Field(ge=0, description="Steps in all; 0 when unknown.")] = 0
+    unit: Annotated[str, Field(description="What a step is: steps, records, trials.")] = "steps"
+    rate: Annotated[float, Field(ge=0.0, description="Units a second, lately.")] = 0.0
+    eta_seconds: Annotated[float | None, Field(ge=0.0, description="Estimated seconds left.")] = None
+
+
+class CurvePoint(Model):
+    """One point of a curve."""
+
+    step: Annotated[int, Field(ge=0, description="The step.")]
+    values: Annotated[dict[str, float], Field(description="The values by name.")]
+
+
+class CheckpointReference(Model):
+    """The newest checkpoint that can be resumed from."""
+
+    step: Annotated[int, Field(ge=0, description="The step it was taken at.")]
+    uri: Annotated[str, Field(description="Its folder.")]
+
+
+class Traffic(Model):
+    """What gradients, or data, cost on the wire."""
+
+    bytes_sent: Annotated[int, Field(ge=0, description="Bytes that one worker sent.")] = 0
+    bytes_uncompressed: Annotated[int, Field(ge=0, description="Bytes it would have sent without compression.")] = 0
+    encoding_seconds: Annotated[float, Field(ge=0.0, description="Time spent in encoding and decoding.")] = 0.0
+
+
+class Records(Model):
+    """Where every record went: read = written + filtered + duplicates + quarantined, not counting augmented copies."""
+
+    read: Annotated[int, Field(ge=0, description="Records read.")] = 0
+    written: Annotated[int, Field(ge=0, description="Records written, augmented copies not counted.")] = 0
+    augmented: Annotated[int, Field(ge=0, description="Altered copies written.")] = 0
+    filtered: Annotated[int, Field(ge=0, description="Records that a filter dropped.")] = 0
+    duplicates: Annotated[int, Field(ge=0, description="Records dropped as duplicates.")] = 0
+    quarantined: Annotated[int, Field(ge=0, description="Bad records in the quarantine.")] = 0
+
+
+class Trials(Model):
+    """The trials of a search."""
+
+    complete: Annotated[int, Field(ge=0, description="Trials that ran to their end.")] = 0
+    pruned: Annotated[int, Field(ge=0, description="Trials stopped early.")] = 0
+    failed: Annotated[int, Field(ge=0, description="Trials that failed.")] = 0
+    running: Annotated[int, Field(ge=0, description="Trials that run now.")] = 0
+
+
+class BestTrial(Model):
+    """The best trial so far."""
+
+    number: Annotated[int, Field(ge=0, description="Its number.")]
+    value: Annotated[float, Field(description="Its objective.")]
+    parameters: Annotated[
+        dict[str, JsonValue],
+        Field(json_schema_extra={"x-kubernetes-preserve-unknown-fields": True}, description="What it chose, by path."),
+    ] = {}
+
+
+class VersionTraffic(Model):
+    """What a router saw of one model version since the router started."""
+
+    requests: Annotated[int, Field(ge=0)] = 0
+    errors: Annotated[int, Field(ge=0)] = 0
+    latency_milliseconds: Annotated[
+        dict[str, int], Field(description="Requests by upper bound of latency, cumulative; +Inf is all.")
+    ] = {}
+
+
+class RunReport(Model):
+    """One report of one pod."""
+
+    phase: ReportPhase
+    reason: Annotated[str, Field(pattern=r"^[A-Z][A-Za-z0-9]*$")] = "Running"
+    message: Annotated[str, Field(max_length=1024)] = ""
+    retryable: Annotated[
+        bool,
+        Field(
+            description="Whether another attempt could end otherwise; false for a fault of the manifest or the data."
+        ),
+    ] = True
+    time: Time
+    run: int = 1
+    attempt: int = 1
+    stage: Annotated[str, Field(description="What is being done, in a word or two.")] = ""
+    progress: Progress = Progress()
+    metrics: dict[str, float] = {}
+    curve: tuple[CurvePoint, ...] = ()
+    traffic: Traffic | None = None
+    records: Records | None = None
+    checkpoint: CheckpointReference | None = None
+    resumed_from: Annotated[int | None, Field(ge=0, description="The step that this attempt resumed from.")] = None
+    workers: Annotated[int, Field(ge=0, description="Workers that take part now.")] = 0
+    group_restarts: Annotated[
+        int, Field(ge=0, description="How often the group of workers was formed anew in this attempt.")
+    ] = 0
+    trials: Trials | None = None
+    best_trial: BestTrial | None = None
+    dataset: DatasetVersion | None = None
+    model: ModelVersion | None = None
+    routing: Routing | None = None
+    versions: Annotated[dict[str, VersionTraffic], Field(description="A router's counts by model version.")] = {}
+
+    def final_json(self) -> str:
+        """The report as a termination message: the curve goes first if it would not fit, then the metrics."""
+        slim = self.model_copy(update={"curve": ()})
+        cuts: tuple[dict[str, Any], ...] = (
+            {},
+            {"metrics": {}},
+            {"metrics": {}, "best_trial": None, "message": self.message[:256]},
+        )
+        for update in cuts:
+            text = slim.model_copy(update=update).model_dump_json(
+                by_alias=True, exclude_none=True, exclude_defaults=True
+            )
+            if len(text.encode()) <= TERMINATION_MESSAGE_BYTES:
+                return text
+        raise ValueError(
+            f"the final report of {self.phase} is longer than {TERMINATION_MESSAGE_BYTES} bytes even without metrics"
+        )

@@ -1,0 +1,35 @@
+"""The command line: `headrace`. What a person types becomes calls to the same planner and loop that serve a cluster.
+
+Never imports torch, ray or the workers' package; each command imports what it needs when it runs, so that --help is quick.
+"""
+
+import os
+import sys
+
+from headrace.cli.errors import Sentence
+
+DEBUG_VARIABLE = "HEADRACE_DEBUG"
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Runs one command and exits with its code; an error is one sentence, a traceback only where HEADRACE_DEBUG=1."""
+    from headrace.cli.app import app
+
+    try:
+        app(arguments)
+    except Sentence as error:
+        if os.environ.get(DEBUG_VARIABLE) == "1":
+            raise
+        print(f"headrace: {error}", file=sys.stderr)
+        sys.exit(error.code)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:
+        # The reader went away (`headrace logs x | head`): nothing is left to say, and nobody to say it to.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
+    except Exception as error:
+        if os.environ.get(DEBUG_VARIABLE) == "1":
+            raise
+        print(f"headrace: {type(error).__name__}: {error} (HEADRACE_DEBUG=1 shows where)", file=sys.stderr)
+        sys.exit(1)

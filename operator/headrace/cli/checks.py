@@ -1,0 +1,60 @@
+"""What one file alone cannot show: references to objects that exist nowhere, and requests that this version cannot meet.
+
+Pure: the manifests and the objects of the state folder in, problems out.
+"""
+
+import difflib
+from collections.abc import Iterable, Sequence
+
+from headrace.api.manifest import Manifest, Problem, load_manifests
+from headrace.api.meta import Kind, ObjectKey
+from headrace.api.objects import HeadraceObject, TrainJob, TuneJob
+from headrace.plan.dependents import learns_from, offers_to
+from headrace.plan.support import missing_support
+
+
+def check_texts(texts: Iterable[tuple[str, str]], existing: Sequence[HeadraceObject]) -> tuple[list[Manifest], list[Problem]]:
+    """The objects of all texts and every problem, in the order in which they are written."""
+    manifests, problems = load_manifests(texts)
+    problems += _dangling(manifests, problems, existing)
+    problems += [
+        Problem(manifest.source, manifest.line, subject(manifest.object), sentence)
+        for manifest in manifests
+        if (sentence := missing_support(manifest.object))
+    ]
+    return manifests, sorted(problems, key=lambda problem: (problem.source, problem.line))
+
+
+def subject(resource: HeadraceObject) -> str:
+    """An object as problems name it: TrainJob digits."""
+    return f"{resource.key.kind} {resource.key.name}"
+
+
+def _dangling(manifests: Sequence[Manifest], problems: Sequence[Problem], existing: Sequence[HeadraceObject]) -> list[Problem]:
+    # An object whose own manifest is faulty was written all the same: its absence is not a second problem.
+    faulty = {problem.subject for problem in problems}
+    known = {manifest.object.key for manifest in manifests} | {resource.key for resource in existing}
+    found = []
+    for manifest in manifests:
+        for field, key in _references(manifest.object):
+            if key not in known and f"{key.kind} {key.name}" not in faulty:
+                sentence = f"{field}: there is no {key.kind} {key.name} in these files or in the state folder; {_hint(key, known)}"
+                found.append(Problem(manifest.source, manifest.line, subject(manifest.object), sentence))
+    return found
+
+
+def _references(resource: HeadraceObject) -> list[tuple[str, ObjectKey]]:
+    if not isinstance(resource, TrainJob | TuneJob):
+        return []
+    dataset = "spec.template.dataset.pipeline" if isinstance(resource, TuneJob) else "spec.dataset.pipeline"
+    pairs = ((dataset, learns_from(resource)), ("spec.rollout.endpoint", offers_to(resource)))
+    return [(field, key) for field, key in pairs if key is not None]
+
+
+def _hint(missing: ObjectKey, known: Iterable[ObjectKey]) -> str:
+    names = sorted(key.name for key in known if key.kind == missing.kind and key.namespace == missing.namespace)
+    close = difflib.get_close_matches(missing.name, names, n=1)
+    if close:
+        return f"did you mean {close[0]}?"
+    article = "an" if missing.kind == Kind.INFERENCE_ENDPOINT else "a"
+    return f"name one of {', '.join(names)}" if names else f"add {article} {missing.kind} of that name"

@@ -1,0 +1,90 @@
+"""Where an object stands for someone who waits for it: still working, or settled one way or another. Pure.
+
+Whether `headrace run` is over is decided here and nowhere else.
+"""
+
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
+
+from headrace.api.meta import ObjectKey
+from headrace.api.objects import DataPipeline, HeadraceObject, InferenceEndpoint, Job, TrainJob, TuneJob
+from headrace.api.status import EndpointPhase, Phase
+from headrace.plan.conditions import holds
+from headrace.plan.dependents import learns_from, offers_to
+
+Objects = Mapping[ObjectKey, HeadraceObject]
+
+
+class Standing(StrEnum):
+    """What someone who waits can expect of an object."""
+
+    WORKING = "Working"
+    DONE = "Done"
+    SERVING = "Serving"
+    SUSPENDED = "Suspended"
+    FAILED = "Failed"
+    BLOCKED = "Blocked"
+    """It waits for something that cannot come while nobody steps in."""
+
+
+UNSUCCESSFUL = frozenset({Standing.FAILED, Standing.BLOCKED})
+NO_MODEL_TO_COME = frozenset({Standing.DONE, Standing.FAILED, Standing.BLOCKED, Standing.SUSPENDED})
+
+
+def standing(resource: HeadraceObject, objects: Objects) -> Standing:
+    """Where an object stands among the others."""
+    if resource.status.observed_generation < resource.metadata.generation:
+        return Standing.WORKING
+    if isinstance(resource, InferenceEndpoint):
+        return _endpoint(resource, objects)
+    match resource.status.phase:
+        case Phase.COMPLETE:
+            return Standing.DONE
+        case Phase.FAILED:
+            return Standing.FAILED
+        case Phase.SUSPENDED:
+            return Standing.SUSPENDED
+        case Phase.PENDING if isinstance(resource, TrainJob | TuneJob) and _without_data(resource, objects):
+            return Standing.BLOCKED
+    return Standing.WORKING
+
+
+def _without_data(job: Job, objects: Objects) -> bool:
+    key = learns_from(job)
+    if key is None:
+        return False
+    pipeline = objects.get(key)
+    source = standing(pipeline, objects) if isinstance(pipeline, DataPipeline) else Standing.BLOCKED
+    if source == Standing.SUSPENDED:
+        return job.status.input is None
+    # The planner says Stalled when only a person can end the wait; the pipeline is asked too, since it may be repaired by now.
+    return source in UNSUCCESSFUL and holds(job.status.conditions, "Stalled")
+
+
+def _endpoint(endpoint: InferenceEndpoint, objects: Objects) -> Standing:
+    status = endpoint.status
+    if status.phase == EndpointPhase.SUSPENDED:
+        return Standing.SUSPENDED
+    offering = [other for other in objects.values() if isinstance(other, TrainJob | TuneJob) and offers_to(other) == endpoint.key]
+    if status.phase == EndpointPhase.READY and status.rollout is None and newest_offer_judged(endpoint, offering):
+        return Standing.SERVING
+    if status.stable is None and status.rollout is None and newest_offer_judged(endpoint, offering):
+        if all(standing(job, objects) in NO_MODEL_TO_COME for job in offering):
+            return Standing.BLOCKED
+    return Standing.WORKING
+
+
+def newest_offer_judged(endpoint: InferenceEndpoint, offering: Iterable[Job]) -> bool:
+    """Whether the newest model that jobs offer is stable or in the history of rollouts; true when there is no model."""
+    models = [job.status.model for job in offering if job.status.model]
+    if not models:
+        return True
+    newest = max(models, key=lambda model: (model.created_at, model.name))
+    judged = {record.version for record in endpoint.status.history}
+    return newest.name in judged or (endpoint.status.stable is not None and endpoint.status.stable.name == newest.name)
+
+
+def is_over(standings: Iterable[Standing], *, until_ready: bool) -> bool:
+    """Whether nothing more is to be waited for; a serving endpoint keeps a run alive unless `until_ready`."""
+    found = set(standings)
+    return Standing.WORKING not in found and (until_ready or Standing.SERVING not in found)

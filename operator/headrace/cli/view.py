@@ -1,0 +1,153 @@
+"""What a person sees of objects while they run: rows, one line each in a pipe, one table on a terminal. Pure.
+
+Nothing here prints; nothing here decides.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from headrace.api.meta import Kind, ObjectKey
+from headrace.api.objects import HeadraceObject, InferenceEndpoint, RunObject, TuneJob
+from headrace.api.status import ACTIVE, FINISHED, EndpointPhase, Phase
+from headrace.cli.words import count, duration, measure, metrics_text
+
+if TYPE_CHECKING:
+    from rich.table import Table
+    from rich.text import Text
+
+BAR_CELLS = 16
+COLOURS = {
+    Phase.COMPLETE: "green", Phase.FAILED: "red", Phase.RUNNING: "cyan", Phase.STARTING: "cyan", Phase.SUSPENDED: "yellow",
+    EndpointPhase.READY: "green", EndpointPhase.PROGRESSING: "cyan", EndpointPhase.DEGRADED: "red",
+}  # fmt: skip
+KIND_ORDER = tuple(Kind)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One object in words."""
+
+    kind: str
+    name: str
+    state: str
+    stage: str = ""
+    percent: int | None = None
+    rate: str = ""
+    left: str = ""
+    metrics: str = ""
+    workers: str = ""
+    age: str = ""
+    moving: bool = False
+    """Whether something is under way that a person waits for."""
+
+
+def display_order(resource: HeadraceObject) -> tuple[int, str, str]:
+    """Data first, then jobs, then endpoints; by name within a kind."""
+    return KIND_ORDER.index(resource.key.kind), resource.key.namespace, resource.key.name
+
+
+def shown_name(key: ObjectKey) -> str:
+    """The object's name, with its namespace where that is not `default`."""
+    return key.name if key.namespace == "default" else f"{key.namespace}/{key.name}"
+
+
+def row(resource: HeadraceObject, now: datetime) -> Row:
+    """The row of an object."""
+    created = resource.metadata.creation_timestamp
+    age = duration((now - created).total_seconds()) if created else ""
+    if isinstance(resource, InferenceEndpoint):
+        return _endpoint_row(resource, age)
+    return _run_row(resource, age)
+
+
+def _run_row(resource: RunObject, age: str) -> Row:
+    status = resource.status
+    progress = status.progress
+    active = status.phase in ACTIVE
+    percent = 100 if status.phase == Phase.COMPLETE else status.percent if active else None
+    done = f"{count(progress.step)} of {count(progress.total)} {progress.unit}" if progress and progress.total and active else ""
+    metrics = metrics_text(status.metrics)
+    if isinstance(resource, TuneJob) and status.best_trial:  # type: ignore[union-attr]
+        metrics = f"best {resource.spec.objective.metric} {measure(resource.status.best_trial.value)}"  # type: ignore[union-attr]
+    return Row(
+        kind=str(resource.key.kind),
+        name=shown_name(resource.key),
+        state=str(status.phase),
+        stage=", ".join(filter(None, (status.stage if active else "", done))) or _waiting_for(resource),
+        percent=percent,
+        rate=f"{measure(progress.rate)} {progress.unit}/s" if progress and progress.rate and active else "",
+        left=f"{duration(progress.eta_seconds)} left" if progress and progress.eta_seconds is not None and active else "",
+        metrics=metrics,
+        workers=f"{status.workers.ready}/{status.workers.desired}" if status.phase not in FINISHED and status.workers.desired else "",
+        age=age,
+        moving=status.phase not in FINISHED and status.phase != Phase.SUSPENDED,
+    )
+
+
+def _waiting_for(resource: RunObject) -> str:
+    if resource.status.phase not in (Phase.PENDING, Phase.STARTING):
+        return ""
+    return next((condition.message for condition in resource.status.conditions if condition.message and condition.type in ("Progressing", "Ready")), "")
+
+
+def _endpoint_row(endpoint: InferenceEndpoint, age: str) -> Row:
+    status = endpoint.status
+    stage = status.url
+    if status.rollout:
+        stage = f"rollout of {status.rollout.candidate.name}, {status.rollout.weight} % of the traffic"
+    elif status.phase != EndpointPhase.READY:
+        ready = next((condition for condition in status.conditions if condition.type == "Ready"), None)
+        stage = ready.message if ready else ""
+    return Row(
+        kind=str(endpoint.key.kind),
+        name=shown_name(endpoint.key),
+        state=str(status.phase),
+        stage=stage,
+        metrics=", ".join(f"{version.version} {version.weight} %" for version in status.versions),
+        workers=str(sum(version.ready for version in status.versions)),
+        age=age,
+        moving=status.phase not in (EndpointPhase.READY, EndpointPhase.SUSPENDED),
+    )
+
+
+def line(shown: Row) -> str:
+    """A row as one line of plain text."""
+    facts = (
+        shown.stage,
+        "" if shown.percent is None or shown.state in FINISHED else f"{shown.percent} %",
+        shown.rate,
+        shown.left,
+        shown.metrics,
+        f"workers {shown.workers}" if shown.workers else "",
+    )
+    told = ", ".join(filter(None, facts))
+    return f"{shown.kind} {shown.name}: {shown.state}" + (f": {told}" if told else "")
+
+
+def table(rows: Sequence[Row]) -> "Table":
+    """The rows as a table that is redrawn in place."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False, expand=False)
+    for title in ("object", "state", "stage", "progress", "rate", "left", "metrics", "workers"):
+        drawn.add_column(title, overflow="fold", no_wrap=title in ("object", "progress"))
+    for shown in rows:
+        drawn.add_row(
+            f"{shown.kind} {shown.name}", Text(shown.state, style=COLOURS.get(shown.state, "")), Text(shown.stage), bar(shown.percent),
+            shown.rate, shown.left.removesuffix(" left"), Text(shown.metrics), shown.workers,
+        )  # fmt: skip
+    return drawn
+
+
+def bar(percent: int | None) -> "Text":
+    """A progress bar of fixed width with its figure; empty while nothing is known."""
+    from rich.text import Text
+
+    if percent is None:
+        return Text("")
+    full = round(percent / 100 * BAR_CELLS)
+    return Text.assemble(("━" * full, "green"), ("━" * (BAR_CELLS - full), "bright_black"), f" {percent:3d} %")

@@ -1,0 +1,38 @@
+"""The port: what the loop needs of a world, whether that is Kubernetes, a laptop or the simulator.
+
+Implementations may be stale, may fail and may be killed between any two calls; the contract tests hold all three to this.
+"""
+
+from collections.abc import AsyncIterator
+from typing import Protocol
+
+from headrace.api.meta import ObjectKey
+from headrace.plan.values import Action, Observed, Status
+
+
+class Conflict(Exception):
+    """The object is no longer the one that was observed: the pass is dropped and the key looked at again."""
+
+
+class Cluster(Protocol):
+    """A world in which the four kinds live."""
+
+    async def observe(self, key: ObjectKey) -> Observed | None:
+        """The object with its children, related objects and reports; None if there is no such object."""
+        ...
+
+    async def save_status(self, observed: Observed, status: Status) -> None:
+        """Makes `status` the object's status; writes nothing when it is that already.
+
+        Raises Conflict when the object has changed since it was observed, also when there is nothing to write:
+        actions that follow rest on this.
+        """
+        ...
+
+    async def apply(self, observed: Observed, action: Action) -> None:
+        """Carries out one action. Doing what is done already is success; a vanished target is success."""
+        ...
+
+    def watch(self) -> AsyncIterator[ObjectKey]:
+        """Keys that may have changed; every key once at the start. Anything may be doubled or late."""
+        ...

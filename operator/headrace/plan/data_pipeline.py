@@ -1,0 +1,43 @@
+"""What is special about a DataPipeline's run: no input of ours, a table as the result."""
+
+from typing import Any
+
+from headrace.api.data_pipeline import DataPipelineSpec
+from headrace.api.objects import DataPipeline
+from headrace.api.run_report import RunReport
+from headrace.plan.run import RunKind
+from headrace.plan.values import Observed
+
+
+def _publish(observed: Observed) -> str:
+    resource = observed.object
+    assert isinstance(resource, DataPipeline)
+    own = resource.spec.sink.value.uri
+    return str(
+        own
+        or f"{observed.settings.storage_root.rstrip('/')}/{resource.metadata.namespace}/datasets/{resource.metadata.name}"
+    )
+
+
+def _shown(report: RunReport) -> dict[str, Any]:
+    return {"records": report.records} if report.records else {}
+
+
+def _result(report: RunReport) -> dict[str, Any] | None:
+    return {"dataset": report.dataset} if report.dataset else None
+
+
+def _payload(spec: DataPipelineSpec) -> dict[str, Any]:
+    return {"pipeline": spec}
+
+
+DATA_PIPELINE = RunKind(
+    module="headrace_workers.data",
+    workers=lambda spec: spec.workers,
+    find_input=lambda _: None,
+    publish=_publish,
+    payload=_payload,
+    shown=_shown,
+    result=_result,
+    stall_seconds=lambda _: None,
+)

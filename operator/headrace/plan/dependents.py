@@ -1,0 +1,40 @@
+"""Which custom resources look at which others: read by every port, to know what to observe and whom to wake."""
+
+from collections.abc import Iterable
+
+from headrace.api.meta import Kind, ObjectKey
+from headrace.api.objects import DataPipeline, HeadraceObject, InferenceEndpoint, Job, TrainJob, TuneJob
+
+
+def offers_to(job: Job) -> ObjectKey | None:
+    """The endpoint that a job offers its model to."""
+    if job.spec.rollout is None:
+        return None
+    return ObjectKey(kind=Kind.INFERENCE_ENDPOINT, namespace=job.metadata.namespace, name=job.spec.rollout.endpoint)
+
+
+def learns_from(job: Job) -> ObjectKey | None:
+    """The pipeline whose table a job learns from."""
+    dataset = job.spec.template.dataset if isinstance(job, TuneJob) else job.spec.dataset
+    if dataset.pipeline is None:
+        return None
+    return ObjectKey(kind=Kind.DATA_PIPELINE, namespace=job.metadata.namespace, name=dataset.pipeline)
+
+
+def looks_at(watcher: HeadraceObject, other: HeadraceObject) -> bool:
+    """Whether the first one's plan depends on the second one."""
+    if isinstance(watcher, TrainJob | TuneJob):
+        return isinstance(other, DataPipeline) and learns_from(watcher) == other.key
+    if isinstance(watcher, InferenceEndpoint):
+        return isinstance(other, TrainJob | TuneJob) and offers_to(other) == watcher.key
+    return False
+
+
+def related(watcher: HeadraceObject, everything: Iterable[HeadraceObject]) -> dict[ObjectKey, HeadraceObject]:
+    """The objects that the watcher's plan depends on, by key."""
+    return {other.key: other for other in everything if looks_at(watcher, other)}
+
+
+def woken_by(changed: HeadraceObject, everything: Iterable[HeadraceObject]) -> set[ObjectKey]:
+    """The keys to look at when an object changed: its own and its watchers'."""
+    return {changed.key} | {watcher.key for watcher in everything if looks_at(watcher, changed)}

@@ -1,0 +1,425 @@
+"""The life of a run, the same for the three kinds that run to an end.
+
+`decide` says what the status should be; `converge` says which actions bring the world to the status that is saved.
+A pass that changes a decision acts on nothing: the next pass acts, on what was saved.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from headrace.api.artifacts import DatasetVersion
+from headrace.api.crds import PLURALS
+from headrace.api.edits import spec_digest
+from headrace.api.objects import RunObject
+from headrace.api.pods import Workers
+from headrace.api.run_report import ReportPhase, RunReport
+from headrace.api.status import FINISHED, Incident, Phase, RunStatus
+from headrace.plan import labels, run_conditions
+from headrace.plan.names import short_digest
+from headrace.plan.recovery import Ending, Outcome, backoff_seconds, describe_worker, judge_head
+from headrace.plan.run_children import Run, converge
+from headrace.plan.support import missing_support
+from headrace.plan.values import Observed, Plan, Pod, PodPhase
+
+KEPT_INCIDENTS = 10
+KEPT_LOST_PODS = 200
+SHOWN = frozenset({
+    "stage", "workers", "progress", "percent", "metrics", "curve", "traffic", "checkpoint", "progress_time", "report_time",
+    "records", "trials", "best_trial", "conditions", "observed_generation",
+})  # fmt: skip
+"""The fields of a status that only show what was seen; all others are decisions."""
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """Why a run cannot start yet."""
+
+    reason: str
+    message: str
+    stalled: bool = False
+    """Whether only a person can end the wait."""
+
+
+@dataclass(frozen=True)
+class RunKind:
+    """What tells the three kinds apart."""
+
+    module: str
+    """The entry point of the head."""
+    workers: Callable[[Any], Workers]
+    find_input: Callable[[Observed], DatasetVersion | Waiting | None]
+    publish: Callable[[Observed], str]
+    payload: Callable[[Any], dict[str, Any]]
+    """The field of the RunSpec that carries the spec."""
+    shown: Callable[[RunReport], dict[str, Any]]
+    """Fields of the status that a live report fills."""
+    result: Callable[[RunReport], dict[str, Any] | None]
+    """Fields of the status that a complete report fills; None if the report has no result."""
+    stall_seconds: Callable[[Any], int | None]
+
+
+def plan_run(kind: RunKind, observed: Observed, now: datetime) -> Plan:
+    """The plan of a DataPipeline, TrainJob or TuneJob."""
+    resource = observed.object
+    assert isinstance(resource, RunObject)
+    if resource.metadata.deletion_timestamp:
+        return Plan(resource.status)
+    decided, waiting = decide(kind, observed, now)
+    if decisions(decided) != decisions(resource.status):
+        return Plan(_explained(kind, observed, decided, waiting, now), requeue_after=0.0)
+    shown = show(kind, observed, decided, now)
+    status = _explained(kind, observed, shown, waiting, now)
+    actions = converge(
+        Run(kind.module, kind.workers(resource.spec), kind.publish(observed), kind.payload(resource.spec)),
+        observed,
+        now,
+    )
+    return Plan(status, actions, _look_again(kind, observed, now))
+
+
+def decisions(status: RunStatus) -> dict[str, Any]:
+    """The part of a status that actions rest on."""
+    return {name: getattr(status, name) for name in type(status).model_fields if name not in SHOWN}
+
+
+def decide(kind: RunKind, observed: Observed, now: datetime) -> tuple[RunStatus, Waiting | None]:
+    """The status with the next decision in it, and why the run waits if it does."""
+    resource = observed.object
+    assert isinstance(resource, RunObject)
+    status, spec = resource.status, resource.spec
+    digest = spec_digest(spec)
+    if status.digest != digest:
+        return _new_run(observed, digest), None
+    if status.phase in FINISHED:
+        return status, None
+    if status.phase == Phase.SUSPENDING:
+        return (_suspended(status, now), None) if not _live(observed.pods) else (status, None)
+    if spec.suspend:
+        started = status.attempt_time is not None and status.phase != Phase.SUSPENDED
+        return _change(status, phase=Phase.SUSPENDING if started else Phase.SUSPENDED), None
+    if status.phase == Phase.SUSPENDED:
+        return _change(status, phase=Phase.PENDING), None
+    if (seconds := spec.active_deadline_seconds) is not None and active_seconds(status, now) > seconds:
+        return _failed(
+            status,
+            now,
+            "DeadlineExceeded",
+            f"the run was active for more than activeDeadlineSeconds, {seconds} s; raise it or make the run shorter",
+        ), None
+    if status.phase == Phase.PENDING:
+        return _start(kind, observed, now)
+    return _supervise(kind, observed, now), None
+
+
+def active_seconds(status: RunStatus, now: datetime) -> float:
+    """How long the run has been active, suspension and waiting not counted."""
+    running = (now - status.attempt_time).total_seconds() if status.attempt_time else 0.0
+    return status.active_seconds + max(running, 0.0)
+
+
+def _change(status: RunStatus, **changes: Any) -> RunStatus:
+    return status.model_copy(update=changes)
+
+
+def _new_run(observed: Observed, digest: str) -> RunStatus:
+    resource = observed.object
+    assert isinstance(resource, RunObject)
+    before = resource.status
+    number = before.run + 1
+    folder = f"{observed.settings.storage_root.rstrip('/')}/{resource.metadata.namespace}/{PLURALS[resource.key.kind]}"
+    storage = f"{folder}/{resource.metadata.name}-{short_digest(resource.metadata.uid)}/run-{number}"
+    kept = {name: getattr(before, name) for name in ("dataset", "model") if name in type(before).model_fields}
+    return type(before)(run=number, attempt=1, digest=digest, storage=storage, conditions=before.conditions, **kept)
+
+
+def _start(kind: RunKind, observed: Observed, now: datetime) -> tuple[RunStatus, Waiting | None]:
+    resource = observed.object
+    assert isinstance(resource, RunObject)
+    status = resource.status
+    if lacking := missing_support(resource):
+        return _failed(status, now, "NotSupported", lacking), None
+    pinned: DatasetVersion | None = status.input
+    if pinned is None:
+        found = kind.find_input(observed)
+        if isinstance(found, Waiting):
+            return status, found
+        pinned = found
+    if status.retry_at and now < status.retry_at:
+        seconds = (status.retry_at - now).total_seconds()
+        return status, Waiting("BackingOff", f"attempt {status.attempt} starts in {seconds:.0f} s")
+    started = _change(
+        status, phase=Phase.STARTING, input=pinned, retry_at=None, attempt_time=now, start_time=status.start_time or now
+    )
+    return started, None
+
+
+def _supervise(kind: RunKind, observed: Observed, now: datetime) -> RunStatus:
+    resource = observed.object
+    assert isinstance(resource, RunObject)
+    status = resource.status
+    head = _head(observed)
+    if head and head.terminated and not head.deleting:
+        return _ended(kind, observed, judge_head(head), head, now)
+    if head is None and status.phase == Phase.RUNNING:
+        return _resume(
+            observed, Ending(Outcome.RESUME, "HeadLost", "the head pod is gone, and its node perhaps with it"), now
+        )
+    if lost := _newly_lost(observed):
+        return _count_lost_worker(observed, lost, now)
+    if status.phase == Phase.RUNNING and _stalled(kind, resource, head, now):
+        return _restart(
+            observed,
+            Ending(
+                Outcome.RESTART,
+                "Stalled",
+                "the run made no progress for stallSeconds; it is started again from its last checkpoint",
+            ),
+            now,
+        )
+    if status.phase == Phase.STARTING and head and head.live and head.live.phase == ReportPhase.RUNNING:
+        return _change(status, phase=Phase.RUNNING, progress_time=now)
+    return status
+
+
+def _ended(kind: RunKind, observed: Observed, ending: Ending, head: Pod, now: datetime) -> RunStatus:
+    status = observed.object.status
+    assert isinstance(status, RunStatus)
+    match ending.outcome:
+        case Outcome.COMPLETE:
+            assert head.final is not None
+            result = kind.result(head.final)
+            if result is None:
+                return _restart(
+                    observed,
+                    Ending(Outcome.RESTART, "NoResult", "the head said Complete without naming what it made"),
+                    now,
+                )
+            shown = _reported(kind, status, head.final)
+            return _change(
+                shown,
+                phase=Phase.COMPLETE,
+                completion_time=now,
+                stage="",
+                percent=100,
+                active_seconds=active_seconds(status, now),
+                attempt_time=None,
+                **result,
+            )
+        case Outcome.FAIL:
+            return _failed(status, now, ending.reason, ending.message)
+        case Outcome.RESTART:
+            return _restart(observed, ending, now)
+        case Outcome.RESUME:
+            return _resume(observed, ending, now)
+
+
+def _failed(status: RunStatus, now: datetime, reason: str, message: str) -> RunStatus:
+    changed = _change(
+        status,
+        phase=Phase.FAILED,
+        completion_time=now,
+        active_seconds=active_seconds(status, now),
+        attempt_time=None,
+        retry_at=None,
+    )
+    return _noted(changed, reason, message, now)
+
+
+def _suspended(status: RunStatus, now: datetime) -> RunStatus:
+    return _change(
+        status,
+        phase=Phase.SUSPENDED,
+        attempt=status.attempt + 1,
+        active_seconds=active_seconds(status, now),
+        attempt_time=None,
+        lost_pods=(),
+    )
+
+
+def _next_attempt(status: RunStatus, now: datetime, **changes: Any) -> RunStatus:
+    return _change(
+        status,
+        phase=Phase.PENDING,
+        attempt=status.attempt + 1,
+        active_seconds=active_seconds(status, now),
+        attempt_time=None,
+        lost_pods=(),
+        **changes,
+    )
+
+
+def _restart(observed: Observed, ending: Ending, now: datetime) -> RunStatus:
+    resource = observed.object
+    assert isinstance(resource, RunObject)
+    status, recovery = resource.status, resource.spec.recovery
+    if status.restarts >= recovery.max_restarts:
+        return _exhausted(status, now, ending, f"recovery.maxRestarts, {recovery.max_restarts}, is spent")
+    restarts = status.restarts + 1
+    retry_at = now + timedelta(seconds=backoff_seconds(recovery, restarts))
+    return _noted(
+        _next_attempt(status, now, restarts=restarts, retry_at=retry_at),
+        ending.reason,
+        ending.message,
+        now,
+        status.attempt,
+    )
+
+
+def _resume(observed: Observed, ending: Ending, now: datetime) -> RunStatus:
+    resource = observed.object
+    assert isinstance(resource, RunObject)
+    status, recovery = resource.status, resource.spec.recovery
+    if status.disruptions >= recovery.max_disruptions:
+        return _exhausted(status, now, ending, f"recovery.maxDisruptions, {recovery.max_disruptions}, is spent")
+    return _noted(
+        _next_attempt(status, now, disruptions=status.disruptions + 1),
+        ending.reason,
+        ending.message,
+        now,
+        status.attempt,
+    )
+
+
+def _exhausted(status: RunStatus, now: datetime, ending: Ending, bound: str) -> RunStatus:
+    return _failed(status, now, "RestartsExhausted", f"{bound}; the last time: {ending.reason}: {ending.message}")
+
+
+def _count_lost_worker(observed: Observed, lost: Pod, now: datetime) -> RunStatus:
+    resource = observed.object
+    assert isinstance(resource, RunObject)
+    status, recovery = resource.status, resource.spec.recovery
+    ending = describe_worker(lost)
+    counted = (*status.lost_pods, lost.uid)[-KEPT_LOST_PODS:]
+    if ending.outcome == Outcome.RESUME:
+        if status.disruptions >= recovery.max_disruptions:
+            return _exhausted(status, now, ending, f"recovery.maxDisruptions, {recovery.max_disruptions}, is spent")
+        return _noted(
+            _change(status, lost_pods=counted, disruptions=status.disruptions + 1), ending.reason, ending.message, now
+        )
+    if status.restarts >= recovery.max_restarts:
+        return _exhausted(status, now, ending, f"recovery.maxRestarts, {recovery.max_restarts}, is spent")
+    return _noted(_change(status, lost_pods=counted, restarts=status.restarts + 1), ending.reason, ending.message, now)
+
+
+def _noted(status: RunStatus, reason: str, message: str, now: datetime, attempt: int | None = None) -> RunStatus:
+    incident = Incident(time=now, attempt=attempt or status.attempt, reason=reason, message=message[:1024])
+    return _change(status, incidents=(*status.incidents, incident)[-KEPT_INCIDENTS:])
+
+
+def _is_of_attempt(pod: Pod, status: RunStatus) -> bool:
+    return pod.labels.get(labels.RUN) == str(status.run) and pod.labels.get(labels.ATTEMPT) == str(status.attempt)
+
+
+def _head(observed: Observed) -> Pod | None:
+    status = observed.object.status
+    assert isinstance(status, RunStatus)
+    return next(
+        (pod for pod in observed.pods if pod.labels.get(labels.ROLE) == labels.HEAD and _is_of_attempt(pod, status)),
+        None,
+    )
+
+
+def _live(pods: tuple[Pod, ...]) -> bool:
+    return any(not pod.terminated for pod in pods)
+
+
+def _newly_lost(observed: Observed) -> Pod | None:
+    status = observed.object.status
+    assert isinstance(status, RunStatus)
+    lost = (
+        pod
+        for pod in observed.pods
+        if pod.labels.get(labels.ROLE) == labels.WORKER
+        and _is_of_attempt(pod, status)
+        and pod.terminated
+        and not pod.deleting
+        and pod.uid not in status.lost_pods
+    )
+    return min(lost, key=lambda pod: pod.name, default=None)
+
+
+def _stalled(kind: RunKind, resource: RunObject, head: Pod | None, now: datetime) -> bool:
+    seconds = kind.stall_seconds(resource.spec)
+    since = resource.status.progress_time
+    if seconds is None or since is None or (now - since).total_seconds() <= seconds:
+        return False
+    return not (head and head.live and _got_further(resource.status, head.live))
+
+
+def _got_further(status: RunStatus, report: RunReport) -> bool:
+    before = status.progress
+    return before is None or report.progress.step > before.step or report.stage != status.stage
+
+
+def show(kind: RunKind, observed: Observed, status: RunStatus, now: datetime) -> RunStatus:
+    """The status with what was seen of pods and reports; progress alone is shown only every so often."""
+    wanted = kind.workers(observed.object.spec)
+    active = status.phase in (Phase.STARTING, Phase.RUNNING)
+    ready = sum(
+        pod.labels.get(labels.ROLE) == labels.WORKER
+        and pod.phase == PodPhase.RUNNING
+        and not pod.deleting
+        and _is_of_attempt(pod, status)
+        for pod in observed.pods
+    )
+    selector = f"{labels.UID}={observed.object.metadata.uid},{labels.ROLE}={labels.WORKER}"
+    status = _change(
+        status,
+        observed_generation=observed.object.metadata.generation,
+        workers=status.workers.model_copy(
+            update={"desired": wanted.wanted if active else 0, "ready": ready, "selector": selector}
+        ),
+    )
+    head = _head(observed)
+    report = head.live if head and active and not head.terminated else None
+    if report is None or (
+        status.report_time and (report.time - status.report_time).total_seconds() < observed.settings.progress_seconds
+    ):
+        return status
+    further = _got_further(status, report)
+    return _change(
+        _reported(kind, status, report), report_time=report.time, progress_time=now if further else status.progress_time
+    )
+
+
+def _reported(kind: RunKind, status: RunStatus, report: RunReport) -> RunStatus:
+    progress = report.progress
+    return _change(
+        status,
+        stage=report.stage,
+        progress=progress,
+        percent=min(100, int(100 * progress.step / progress.total)) if progress.total else None,
+        metrics=report.metrics,
+        curve=report.curve or status.curve,
+        traffic=report.traffic or status.traffic,
+        checkpoint=report.checkpoint or status.checkpoint,
+        **kind.shown(report),
+    )
+
+
+def _explained(
+    kind: RunKind, observed: Observed, status: RunStatus, waiting: Waiting | None, now: datetime
+) -> RunStatus:
+    reason = (waiting.reason, waiting.message, waiting.stalled) if waiting else None
+    conditions = run_conditions.explain(observed, status, kind.workers(observed.object.spec), reason, now)
+    return _change(status, conditions=conditions, observed_generation=observed.object.metadata.generation)
+
+
+def _look_again(kind: RunKind, observed: Observed, now: datetime) -> float | None:
+    resource = observed.object
+    assert isinstance(resource, RunObject)
+    status, spec = resource.status, resource.spec
+    moments: list[datetime] = []
+    if status.phase in FINISHED:
+        if spec.ttl_seconds_after_finished is not None and status.completion_time:
+            moments.append(status.completion_time + timedelta(seconds=spec.ttl_seconds_after_finished))
+    else:
+        if status.retry_at:
+            moments.append(status.retry_at)
+        if spec.active_deadline_seconds is not None and status.attempt_time:
+            moments.append(now + timedelta(seconds=spec.active_deadline_seconds - active_seconds(status, now)))
+        if (stall := kind.stall_seconds(spec)) is not None and status.phase == Phase.RUNNING and status.progress_time:
+            moments.append(status.progress_time + timedelta(seconds=stall))
+    return max((min(moments) - now).total_seconds(), 0.0) + 0.1 if moments else None

@@ -1,0 +1,178 @@
+"""The children of a run: which there should be at the saved decision, and which must go first.
+
+Pods of another attempt are gone before those of this one are made, so that two attempts never run at once.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from headrace.api import environment
+from headrace.api.crds import PLURALS
+from headrace.api.objects import RunObject
+from headrace.api.pods import Workers
+from headrace.api.run_spec import RunIdentity, RunSpec
+from headrace.api.status import FINISHED, Phase
+from headrace.plan import labels, manifests
+from headrace.plan.manifests import Container, Owner
+from headrace.plan.names import attempt_name, child_name, worker_place
+from headrace.plan.values import Action, Create, Delete, DeleteSelf, Observed, Pod, Raw
+
+WORKER_MODULE = "headrace_workers.ray_worker"
+TOKEN_PLACE = "token"  # noqa: S105
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one kind's run is made of."""
+
+    module: str
+    workers: Workers
+    publish: str
+    payload: Mapping[str, Any]
+
+
+def converge(run: Run, observed: Observed, now: datetime) -> tuple[Action, ...]:
+    """The actions that bring the children to the saved status."""
+    resource = observed.object
+    assert isinstance(resource, RunObject)
+    status = resource.status
+    if status.phase in FINISHED and _outlived(resource, now):
+        return (DeleteSelf(resource.metadata.uid),)
+    if status.phase == Phase.COMPLETE:
+        return _delete_pods(pod for pod in observed.pods if not pod.terminated)
+    if status.phase in (Phase.FAILED, Phase.SUSPENDING, Phase.SUSPENDED):
+        return _stop(observed)
+    stale = [pod for pod in observed.pods if not _is_current(pod.labels, resource)]
+    if stale:
+        return _delete_pods(stale)
+    if status.phase == Phase.PENDING:
+        return _stop(observed)
+    return _delete_stale_children(observed) + _make(run, observed)
+
+
+def _outlived(resource: RunObject, now: datetime) -> bool:
+    seconds, finished = resource.spec.ttl_seconds_after_finished, resource.status.completion_time
+    return seconds is not None and finished is not None and now >= finished + timedelta(seconds=seconds)
+
+
+def _is_current(child_labels: Mapping[str, str], resource: RunObject) -> bool:
+    return child_labels.get(labels.RUN) == str(resource.status.run) and child_labels.get(labels.ATTEMPT) == str(
+        resource.status.attempt
+    )
+
+
+def _delete_pods(pods: Iterable[Pod]) -> tuple[Action, ...]:
+    return tuple(Delete("Pod", pod.name, pod.uid) for pod in sorted(pods, key=lambda pod: pod.name) if not pod.deleting)
+
+
+def _stop(observed: Observed) -> tuple[Action, ...]:
+    """The head first: it has the workers checkpoint before it goes."""
+    live = [pod for pod in observed.pods if not pod.terminated]
+    heads = [pod for pod in live if pod.labels.get(labels.ROLE) == labels.HEAD]
+    return _delete_pods(heads or live)
+
+
+def _delete_stale_children(observed: Observed) -> tuple[Action, ...]:
+    resource = observed.object
+    assert isinstance(resource, RunObject)
+    stale = (
+        child
+        for child in observed.children
+        if labels.ATTEMPT in child["metadata"].get("labels", {})
+        and not _is_current(child["metadata"]["labels"], resource)
+    )
+    return tuple(
+        Delete(child["kind"], child["metadata"]["name"], child["metadata"]["uid"])
+        for child in sorted(stale, key=lambda child: (child["kind"], child["metadata"]["name"]))
+        if not child["metadata"].get("deletionTimestamp")
+    )
+
+
+def _make(run: Run, observed: Observed) -> tuple[Action, ...]:
+    resource = observed.object
+    assert isinstance(resource, RunObject)
+    owner = Owner(resource.key.kind, resource.metadata, resource.spec.pods, resource.spec.pod_template)
+    wanted = _wanted_pods(run, owner, observed)
+    seen = {pod.name: pod for pod in observed.pods}
+    actions: list[Action] = [
+        Create(manifest, generate=(manifests.TOKEN_KEY,) if manifest["kind"] == "Secret" else ())
+        for manifest in _wanted_others(run, owner, observed)
+        if observed.child(manifest["kind"], manifest["metadata"]["name"]) is None
+    ]
+    actions += [Create(manifest) for name, manifest in wanted.items() if name not in seen]
+    surplus = [pod for name, pod in seen.items() if name not in wanted or _is_counted_lost(pod, resource)]
+    return (*actions, *_delete_pods(surplus))
+
+
+def _is_counted_lost(pod: Pod, resource: RunObject) -> bool:
+    return pod.terminated and pod.uid in resource.status.lost_pods
+
+
+def _attempt_labels(owner: Owner, resource: RunObject, role: str, **more: str) -> dict[str, str]:
+    return owner.labels(
+        role, **{labels.RUN: str(resource.status.run), labels.ATTEMPT: str(resource.status.attempt)}, **more
+    )
+
+
+def _place(resource: RunObject, place: str) -> str:
+    return attempt_name(resource.metadata, resource.status.run, resource.status.attempt, place)
+
+
+def _wanted_others(run: Run, owner: Owner, observed: Observed) -> list[Raw]:
+    resource = observed.object
+    assert isinstance(resource, RunObject)
+    status = resource.status
+    identity = RunIdentity(
+        kind=owner.kind, namespace=resource.metadata.namespace, name=resource.metadata.name, uid=resource.metadata.uid,
+        run=status.run, attempt=status.attempt, digest=status.digest,
+    )  # fmt: skip
+    spec = RunSpec(
+        identity=identity, storage=status.storage, publish=run.publish,
+        min_workers=run.workers.min, max_workers=run.workers.max, dataset=status.input, **run.payload,
+    )  # fmt: skip
+    head_labels = _attempt_labels(owner, resource, labels.HEAD)
+    selector = {key: head_labels[key] for key in (labels.UID, labels.RUN, labels.ATTEMPT, labels.ROLE)}
+    return [
+        manifests.config_map(owner, _place(resource, "run"), head_labels, spec),
+        manifests.token_secret(owner, child_name(resource.metadata, TOKEN_PLACE), owner.labels(labels.HEAD)),
+        manifests.service(
+            owner, _place(resource, "ray"), head_labels, selector,
+            {"ray": (manifests.RAY_PORT, "ray"), "report": (manifests.REPORT_PORT, "report")}, headless=True,
+        ),
+    ]  # fmt: skip
+
+
+def _wanted_pods(run: Run, owner: Owner, observed: Observed) -> dict[str, Raw]:
+    resource = observed.object
+    assert isinstance(resource, RunObject)
+    gang = {
+        labels.GANG: _place(resource, PLURALS[owner.kind]),
+        labels.GANG_MINIMUM: str(1 + run.workers.min),
+    }
+    secret = child_name(resource.metadata, TOKEN_PLACE)
+    head = Container(
+        run.module, resources=manifests.HEAD_RESOURCES, ports={"report": manifests.REPORT_PORT, "ray": manifests.RAY_PORT},
+        config_map=_place(resource, "run"), secret=secret,
+    )  # fmt: skip
+    worker = Container(
+        WORKER_MODULE, resources=run.workers.resources, secret=secret,
+        variables={environment.HEAD_ADDRESS: f"{_place(resource, 'ray')}:{manifests.RAY_PORT}"},
+    )  # fmt: skip
+    pods = [
+        manifests.pod(
+            owner,
+            _place(resource, "head"),
+            _attempt_labels(owner, resource, labels.HEAD),
+            head,
+            observed.settings,
+            gang,
+        )
+    ]
+    for index in range(run.workers.wanted):
+        worker_labels = _attempt_labels(owner, resource, labels.WORKER, **{labels.INDEX: str(index)})
+        pods.append(
+            manifests.pod(owner, _place(resource, worker_place(index)), worker_labels, worker, observed.settings, gang)
+        )
+    return {pod["metadata"]["name"]: pod for pod in pods}

@@ -1,0 +1,84 @@
+"""The conditions of a run: what holds, why, and what to do about it, for kubectl wait, kstatus and people."""
+
+from datetime import datetime
+
+from headrace.api.meta import Condition
+from headrace.api.pods import Workers
+from headrace.api.status import FINISHED, Phase, RunStatus
+from headrace.plan import labels
+from headrace.plan.conditions import Fact, settle
+from headrace.plan.values import Observed, PodPhase
+
+Reason = tuple[str, str, bool]
+
+
+def explain(
+    observed: Observed, status: RunStatus, workers: Workers, waiting: Reason | None, now: datetime
+) -> tuple[Condition, ...]:
+    """The conditions that go with a status; `waiting` is the reason, sentence and whether only a person can help."""
+    facts = _facts(observed, status, workers, waiting)
+    return settle(observed.object.status.conditions, facts, observed.object.metadata.generation, now)
+
+
+def _facts(observed: Observed, status: RunStatus, workers: Workers, waiting: Reason | None) -> list[Fact]:
+    reason, message = _now(observed, status, workers, waiting)
+    complete, failed = status.phase == Phase.COMPLETE, status.phase == Phase.FAILED
+    facts = [
+        Fact("Ready", complete, reason, message),
+        Fact("Complete", complete, reason, message),
+        Fact("Failed", failed, reason if failed else "NotFailed", message if failed else "the run has not failed"),
+        Fact("Suspended", status.phase == Phase.SUSPENDED, reason if status.phase == Phase.SUSPENDED else "NotSuspended",
+             message if status.phase == Phase.SUSPENDED else "the run is not suspended"),
+        Fact("Progressing", status.phase in (Phase.STARTING, Phase.RUNNING), reason, message),
+    ]  # fmt: skip
+    if failed or (waiting and waiting[2]):
+        facts.append(Fact("Stalled", True, reason, message))
+    elif status.phase not in FINISHED and status.phase != Phase.SUSPENDED:
+        facts.append(Fact("Reconciling", True, reason, message))
+    if status.incidents and not failed and (status.restarts or status.disruptions):
+        last = status.incidents[-1]
+        facts.append(
+            Fact(
+                "Recovered",
+                status.phase in (Phase.RUNNING, Phase.COMPLETE),
+                last.reason,
+                f"attempt {last.attempt}: {last.message}",
+            )
+        )
+    return facts
+
+
+def _now(observed: Observed, status: RunStatus, workers: Workers, waiting: Reason | None) -> tuple[str, str]:
+    match status.phase:
+        case Phase.COMPLETE:
+            return "Complete", f"run {status.run} is complete"
+        case Phase.FAILED:
+            last = status.incidents[-1] if status.incidents else None
+            return (last.reason, last.message) if last else ("Failed", "the run failed")
+        case Phase.SUSPENDING:
+            return "Suspending", "the run checkpoints and stops; spec.suspend is true"
+        case Phase.SUSPENDED:
+            return "Suspended", "the run is suspended; set spec.suspend to false to resume it"
+        case Phase.PENDING:
+            return (waiting[0], waiting[1]) if waiting else ("Pending", "the run is about to start")
+        case Phase.STARTING | Phase.RUNNING:
+            return _pods_now(observed, status, workers)
+
+
+def _pods_now(observed: Observed, status: RunStatus, workers: Workers) -> tuple[str, str]:
+    mine = [
+        pod
+        for pod in observed.pods
+        if pod.labels.get(labels.ATTEMPT) == str(status.attempt) and pod.labels.get(labels.RUN) == str(status.run)
+    ]
+    running = sum(pod.phase == PodPhase.RUNNING and pod.labels.get(labels.ROLE) == labels.WORKER for pod in mine)
+    stuck = next(
+        (pod for pod in sorted(mine, key=lambda pod: pod.name) if pod.phase == PodPhase.PENDING and pod.reason), None
+    )
+    if status.phase == Phase.RUNNING and running >= workers.min:
+        return "Running", f"attempt {status.attempt} runs on at least {workers.min} workers"
+    if stuck:
+        return stuck.reason, f"the pod {stuck.name} {stuck.message}"
+    if status.phase == Phase.RUNNING:
+        return "WorkersMissing", f"{running} of at least {workers.min} workers run; the others are being replaced"
+    return "Starting", f"attempt {status.attempt} starts its pods"

@@ -1,0 +1,64 @@
+"""What the API can say and this version cannot do yet: told in one sentence before any pod is made."""
+
+from headrace.api.data_pipeline import DataPipelineSpec, Mode
+from headrace.api.objects import DataPipeline, HeadraceObject, TrainJob, TuneJob
+from headrace.api.train_job import Builtin, Strategy, TrainJobSpec
+from headrace.api.tune_job import TuneJobSpec
+
+SOURCES = frozenset({"files", "sample"})
+STEPS = frozenset({"validate_", "fill_missing", "normalize_text", "filter", "deduplicate", "scale", "split", "augment"})
+SINKS = frozenset({"delta"})
+COMPRESSIONS = frozenset({"none", "bf16", "power_sgd"})
+BUILTINS = frozenset({Builtin.PERCEPTRON, Builtin.IMAGE_CLASSIFIER})
+ALGORITHMS = frozenset({"random", "grid", "tpe", "gaussian_process", "cma_es", "genetic"})
+
+
+def missing_support(resource: HeadraceObject) -> str | None:
+    """The first thing that the object asks for and this version lacks, as a sentence; None if there is none."""
+    match resource:
+        case DataPipeline():
+            return _pipeline(resource.spec)
+        case TrainJob():
+            return _train(resource.spec, "spec")
+        case TuneJob():
+            return _tune(resource.spec)
+    return None
+
+
+def _pipeline(spec: DataPipelineSpec) -> str | None:
+    if spec.mode == Mode.STREAM:
+        return "spec.mode Stream is not built yet; use Batch"
+    if spec.source.chosen not in SOURCES:
+        return f"spec.source.{spec.source.chosen} is not built yet; use files or sample"
+    if spec.sink.chosen not in SINKS:
+        return f"spec.sink.{spec.sink.chosen} is not built yet; use delta"
+    if spec.schedule:
+        return "spec.schedule is not built yet; remove it"
+    for place, step in enumerate(spec.steps):
+        if step.chosen not in STEPS:
+            return f"spec.steps[{place}].{step.chosen} is not built yet; remove the step"
+        if step.filter and step.filter.languages:
+            return f"spec.steps[{place}].filter.languages is not built yet; remove it"
+        if step.augment and step.augment.text:
+            return f"spec.steps[{place}].augment.text is not built yet; remove the step"
+    return None
+
+
+def _train(spec: TrainJobSpec, path: str) -> str | None:
+    if spec.parallelism.strategy != Strategy.DATA_PARALLEL:
+        return f"{path}.parallelism.strategy {spec.parallelism.strategy} is not built yet; use DataParallel"
+    if spec.compression.chosen not in COMPRESSIONS:
+        return f"{path}.compression.{spec.compression.chosen} is not built yet; use none, bf16 or powerSgd"
+    if spec.model.builtin and spec.model.builtin not in BUILTINS:
+        return f"{path}.model.builtin {spec.model.builtin} is not built yet; use {' or '.join(sorted(BUILTINS))}, or your own module"
+    if spec.dataset.table and spec.dataset.table.version is None:
+        return f"{path}.dataset.table needs a version in this release; write table.version"
+    return None
+
+
+def _tune(spec: TuneJobSpec) -> str | None:
+    if spec.algorithm.chosen not in ALGORITHMS:
+        return f"spec.algorithm.{spec.algorithm.chosen} is not built yet; use tpe"
+    if spec.template.workers.max > 1:
+        return "spec.template.workers.max above 1 is not built yet: a trial runs in one worker; set it to 1"
+    return _train(spec.template, "spec.template")

@@ -1,0 +1,99 @@
+"""Keyed wake-ups: each key is worked on by one task at a time, looked at again when it asks, and paused when it fails.
+
+An event only says which key to look at; a key woken while it is worked on is looked at once more afterwards.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+
+from headrace.api.meta import ObjectKey
+from headrace.cluster import Conflict
+
+logger = logging.getLogger(__name__)
+
+Work = Callable[[ObjectKey, datetime], Awaitable[float | None]]
+FIRST_PAUSE_SECONDS = 0.05
+LONGEST_PAUSE_SECONDS = 30.0
+
+
+def pause_seconds(failures: int) -> float:
+    """The pause after so many failures in a row; it doubles up to a bound."""
+    return min(FIRST_PAUSE_SECONDS * 2.0 ** min(failures - 1, 20), LONGEST_PAUSE_SECONDS)
+
+
+class Queue:
+    """Wakes keys and runs the work on them until closed."""
+
+    def __init__(self, work: Work, workers: int = 8, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        """Prepares `workers` tasks; none runs before `run`."""
+        self._work = work
+        self._workers = workers
+        self._clock = clock
+        self._ready: asyncio.Queue[ObjectKey] = asyncio.Queue()
+        self._waiting: set[ObjectKey] = set()
+        self._working: set[ObjectKey] = set()
+        self._again: set[ObjectKey] = set()
+        self._timers: dict[ObjectKey, asyncio.TimerHandle] = {}
+        self._failures: dict[ObjectKey, int] = {}
+
+    def wake(self, key: ObjectKey) -> None:
+        """Has the key looked at as soon as a task is free."""
+        if timer := self._timers.pop(key, None):
+            timer.cancel()
+        if key in self._working:
+            self._again.add(key)
+        elif key not in self._waiting:
+            self._waiting.add(key)
+            self._ready.put_nowait(key)
+
+    def wake_after(self, key: ObjectKey, seconds: float) -> None:
+        """Has the key looked at after a while, or sooner if it is woken."""
+        loop = asyncio.get_running_loop()
+        timer = self._timers.get(key)
+        when = loop.time() + max(seconds, 0.0)
+        if timer is not None and timer.when() <= when:
+            return
+        if timer is not None:
+            timer.cancel()
+        self._timers[key] = loop.call_at(when, self.wake, key)
+
+    def __len__(self) -> int:
+        return len(self._waiting) + len(self._working)
+
+    async def run(self) -> None:
+        """Works until cancelled."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(self._workers):
+                    group.create_task(self._serve())
+        finally:
+            for timer in self._timers.values():
+                timer.cancel()
+
+    async def _serve(self) -> None:
+        while True:
+            key = await self._ready.get()
+            self._waiting.discard(key)
+            self._working.add(key)
+            pause = await self._attempt(key)
+            self._working.discard(key)
+            if key in self._again:
+                self._again.discard(key)
+                self.wake(key)
+            elif pause is not None:
+                self.wake_after(key, pause)
+
+    async def _attempt(self, key: ObjectKey) -> float | None:
+        try:
+            pause = await self._work(key, self._clock())
+        except Conflict:
+            logger.debug("%s changed meanwhile: looking again", key)
+        except Exception:
+            logger.exception("%s could not be reconciled; trying again after a pause", key)
+        else:
+            self._failures.pop(key, None)
+            return pause
+        failures = self._failures[key] = self._failures.get(key, 0) + 1
+        return pause_seconds(failures)
