@@ -1,0 +1,75 @@
+# The two commands of the README: `make quickstart` and `make test`. Each sets up what it needs; `make help` lists the rest.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+UV := $(BIN)/uv pip install --quiet --python $(BIN)/python
+FAST := $(VENV)/.fast
+FULL := $(VENV)/.full
+export RAY_USAGE_STATS_ENABLED := 0
+
+.PHONY: help quickstart test test-fast test-long simulate check lint types layers generate requirements golden clean
+
+help: ## List the targets.
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+$(BIN)/uv:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Headrace needs Python 3.11 or newer; $(PYTHON) is older: make PYTHON=python3.11 …" >&2; exit 1; }
+	@echo "setting up $(VENV)"
+	@$(PYTHON) -m venv $(VENV) || { echo "python3 -m venv failed; on Debian: apt-get install python3-venv" >&2; exit 1; }
+	@$(BIN)/pip install --quiet --disable-pip-version-check uv
+
+$(FAST): requirements/dev.txt pyproject.toml | $(BIN)/uv
+	@echo "installing the operator's and the developer's packages"
+	@$(UV) --require-hashes -r requirements/dev.txt
+	@$(UV) --no-deps --editable .
+	@touch $@
+
+$(FULL): requirements/workers.txt $(FAST)
+	@echo "installing the workers' packages: torch, Ray and more, about 3 GB to download the first time"
+	@$(UV) --require-hashes -r requirements/workers.txt
+	@touch $@
+
+quickstart: $(FULL) ## Train, tune and serve a model of handwritten digits on this machine, ask it, and stop.
+	@hack/quickstart $(BIN)
+
+test: $(FULL) ## Pass all tests but the long ones.
+	@$(BIN)/pytest -q -m "not slow"
+
+test-fast: $(FAST) ## Pass the tests that need neither torch nor Ray.
+	@$(BIN)/pytest -q -m "not workers and not slow" --ignore=tests/workers --ignore=tests/whole
+
+test-long: $(FULL) ## Pass the tests that take more than a minute each.
+	@$(BIN)/pytest -q -m slow
+
+simulate: $(FAST) ## Run 20,000 seeds of the simulated cluster.
+	@$(BIN)/python hack/simulate --seeds 20000
+
+check: $(FAST) lint types layers ## Lint, types, layers, and whether generated files are fresh.
+	@$(BIN)/python hack/generate --check
+
+lint: $(FAST)
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+types: $(FAST)
+	@$(BIN)/mypy
+
+layers: $(FAST)
+	@$(BIN)/lint-imports
+
+generate: $(FAST) ## Write crds/ from the API models.
+	@$(BIN)/python hack/generate
+
+golden: $(FAST) ## Rewrite the golden plans; review the diff.
+	@$(BIN)/pytest -q tests/golden --update-golden
+
+requirements: | $(BIN)/uv ## Pin the packages anew, with hashes and without addresses.
+	@for extra in dev workers; do \
+	  $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate \
+	    $$([ $$extra = dev ] || echo "-c requirements/dev.txt") pyproject.toml --extra $$extra -o requirements/$$extra.txt; done
+
+clean: ## Remove the virtual environment and the local state.
+	rm -rf $(VENV) .headrace
