@@ -18,9 +18,7 @@ def check_texts(texts: Iterable[tuple[str, str]], existing: Sequence[HeadraceObj
     manifests, problems = load_manifests(texts)
     problems += _dangling(manifests, problems, existing)
     problems += [
-        Problem(manifest.source, manifest.line, subject(manifest.object), sentence)
-        for manifest in manifests
-        if (sentence := missing_support(manifest.object))
+        Problem(manifest.source, manifest.line, subject(manifest.object), sentence) for manifest in manifests if (sentence := missing_support(manifest.object))
     ]
     return manifests, sorted(problems, key=lambda problem: (problem.source, problem.line))
 

@@ -13,8 +13,7 @@ GENERIC_INSTANCE = "..."
 def curl(endpoint: InferenceEndpoint) -> str:
     """A curl line; its instance is the example that the model was published with, else dots to fill in."""
     body = json.dumps({"instances": [_example(endpoint)]}, separators=(",", ":"))
-    address = f"{endpoint.status.url.rstrip('/')}/predict"
-    return f"curl -s {address} -H 'Content-Type: application/json' -d {shlex.quote(body)}"
+    return f"curl -s {endpoint.status.url} -H 'Content-Type: application/json' -d {shlex.quote(body)}"
 
 
 def _example(endpoint: InferenceEndpoint) -> Any:

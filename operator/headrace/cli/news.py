@@ -5,8 +5,8 @@ from headrace.api.objects import HeadraceObject
 from headrace.cli.results import result
 from headrace.cli.view import shown_name
 
-ALWAYS_TOLD = "Ready"
-"""The condition whose absence is news too: its sentence says what is still missing."""
+ALWAYS_TOLD = frozenset({"Ready", "Promoted"})
+"""Conditions whose absence is news too: what is still missing, why a candidate was turned down."""
 
 
 class News:
@@ -18,7 +18,7 @@ class News:
 
     def line(self, key: ObjectKey, condition: Condition, resource: HeadraceObject | None) -> str | None:
         """The line of a changed condition; None where it is no news."""
-        if condition.status != ConditionStatus.TRUE and condition.type != ALWAYS_TOLD:
+        if condition.status != ConditionStatus.TRUE and condition.type not in ALWAYS_TOLD:
             return None
         fact = (condition.reason, condition.message)
         if self._told.get(key) == fact:

@@ -5,6 +5,7 @@ from headrace.api.meta import Kind
 from headrace.api.objects import DataPipeline, HeadraceObject, InferenceEndpoint, TrainJob, TuneJob
 from headrace.api.run_report import Records
 from headrace.api.status import FINISHED
+from headrace.cli.references import spell
 from headrace.cli.view import shown_name
 from headrace.cli.words import count, measure, metrics_text
 
@@ -60,4 +61,4 @@ def finished_already(resource: HeadraceObject) -> str | None:
         made = result(resource)
         facts = f"run {status.run}, {made}" if made else f"run {status.run}"
         return f"{name}: Complete already ({facts}); {NOTHING_LEFT[resource.key.kind]}"
-    return f"{name}: Failed already (run {status.run}); an edit of its manifest, or `headrace delete {str(resource.key.kind).lower()}/{name}`, lets it run again"
+    return f"{name}: Failed already (run {status.run}); an edit of its manifest, or `headrace delete {spell(resource.key)}`, lets it run again"

@@ -7,12 +7,9 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import Protocol, Self
 
 from headrace.cli.view import Row, line, table
-
-if TYPE_CHECKING:
-    from rich.live import Live
 
 LONGEST_SILENCE_SECONDS = 4.5
 """A line is due after this long: a little less than the 5 s that are promised, as lines are only due at ticks."""
@@ -23,6 +20,10 @@ class Screen(Protocol):
 
     def say(self, sentence: str) -> None:
         """Tells something once, at once."""
+        ...
+
+    def write(self, lines: Sequence[str]) -> None:
+        """Writes lines as they are, to be copied."""
         ...
 
     def show(self, rows: Sequence[Row]) -> None:
@@ -48,6 +49,12 @@ class PlainScreen:
         self._last = self._clock()
         self._write(f"{self._last - self._start:7.1f}s  {sentence}")
 
+    def write(self, lines: Sequence[str]) -> None:
+        """Writes lines without a time."""
+        self._last = self._clock()
+        for text in lines:
+            self._write(text)
+
     def show(self, rows: Sequence[Row]) -> None:
         """Writes a line for each object that moves once the silence has lasted long enough."""
         if self._clock() - self._last < LONGEST_SILENCE_SECONDS:
@@ -69,11 +76,16 @@ class LiveScreen:
         """Draws nothing before it is entered."""
         from rich.live import Live
 
-        self._live: Live = Live(refresh_per_second=4, transient=True)
+        self._live = Live(refresh_per_second=4, transient=True)
 
     def say(self, sentence: str) -> None:
         """Prints above the table."""
         self._live.console.print(sentence, markup=False, highlight=False, soft_wrap=True)
+
+    def write(self, lines: Sequence[str]) -> None:
+        """Prints lines above the table."""
+        for text in lines:
+            self.say(text)
 
     def show(self, rows: Sequence[Row]) -> None:
         """Replaces the table."""

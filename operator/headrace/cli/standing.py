@@ -28,7 +28,6 @@ class Standing(StrEnum):
 
 
 UNSUCCESSFUL = frozenset({Standing.FAILED, Standing.BLOCKED})
-NO_MODEL_TO_COME = frozenset({Standing.DONE, Standing.FAILED, Standing.BLOCKED, Standing.SUSPENDED})
 
 
 def standing(resource: HeadraceObject, objects: Objects) -> Standing:
@@ -68,20 +67,20 @@ def _endpoint(endpoint: InferenceEndpoint, objects: Objects) -> Standing:
     offering = [other for other in objects.values() if isinstance(other, TrainJob | TuneJob) and offers_to(other) == endpoint.key]
     if status.phase == EndpointPhase.READY and status.rollout is None and newest_offer_judged(endpoint, offering):
         return Standing.SERVING
-    if status.stable is None and status.rollout is None and newest_offer_judged(endpoint, offering):
-        if all(standing(job, objects) in NO_MODEL_TO_COME for job in offering):
-            return Standing.BLOCKED
+    model_may_come = any(standing(job, objects) == Standing.WORKING for job in offering) or not newest_offer_judged(endpoint, offering)
+    if status.stable is None and not model_may_come:
+        return Standing.BLOCKED
     return Standing.WORKING
 
 
 def newest_offer_judged(endpoint: InferenceEndpoint, offering: Iterable[Job]) -> bool:
-    """Whether the newest model that jobs offer is stable or in the history of rollouts; true when there is no model."""
+    """Whether nothing that jobs offer is still to be judged: the newest model is stable, in the history, or older than the stable one."""
     models = [job.status.model for job in offering if job.status.model]
     if not models:
         return True
     newest = max(models, key=lambda model: (model.created_at, model.name))
-    judged = {record.version for record in endpoint.status.history}
-    return newest.name in judged or (endpoint.status.stable is not None and endpoint.status.stable.name == newest.name)
+    stable = endpoint.status.stable
+    return newest.name in {record.version for record in endpoint.status.history} or (stable is not None and newest.created_at <= stable.created_at)
 
 
 def is_over(standings: Iterable[Standing], *, until_ready: bool) -> bool:

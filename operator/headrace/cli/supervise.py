@@ -4,13 +4,15 @@ It never starts or stops a pod itself: that is the planner's decision, and the c
 """
 
 import asyncio
-from collections.abc import Collection
+import math
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 
 from headrace.api.meta import ObjectKey
 from headrace.cli.screen import Screen
-from headrace.cli.standing import is_over, standing
+from headrace.cli.standing import Standing, is_over, standing
 from headrace.cli.view import display_order, row
 from headrace.cli.world import World
 from headrace.queue import Queue, Work
@@ -26,9 +28,18 @@ class End(StrEnum):
     TIMED_OUT = "TimedOut"
 
 
-async def supervise(
-    world: World, given: Collection[ObjectKey], work: Work, screen: Screen, stop: asyncio.Event, *, until_ready: bool = False, timeout_seconds: float | None = None
-) -> End:
+@dataclass(frozen=True)
+class Watch:
+    """What is waited for, and for how long."""
+
+    given: frozenset[ObjectKey]
+    until_ready: bool = False
+    timeout_seconds: float | None = None
+    settled: Callable[[], None] = lambda: None
+    """Called once, when nothing is worked on any more, also where endpoints go on serving."""
+
+
+async def supervise(world: World, watch: Watch, work: Work, screen: Screen, stop: asyncio.Event) -> End:
     """Works on every object of the world until the given ones are settled, the time is over or `stop` is set."""
     looked_at: set[ObjectKey] = set()
 
@@ -38,18 +49,23 @@ async def supervise(
         return pause
 
     queue = Queue(look_at)
-    deadline = asyncio.get_running_loop().time() + timeout_seconds if timeout_seconds is not None else None
+    clock = asyncio.get_running_loop().time
+    deadline = clock() + watch.timeout_seconds if watch.timeout_seconds is not None else math.inf
     tasks = [asyncio.create_task(queue.run()), asyncio.create_task(_wake(world, queue))]
+    told = False
     try:
         while not stop.is_set():
             _raise_failure(tasks)
             objects = {resource.key: resource for resource in world.objects()}
             screen.show([row(resource, datetime.now(UTC)) for resource in sorted(objects.values(), key=display_order)])
             # What the last session saved says nothing about now: an object counts once this session has looked at it.
-            settled = looked_at.issuperset(given) and is_over((standing(objects[key], objects) for key in given if key in objects), until_ready=until_ready)
-            if settled:
+            standings = [standing(objects[key], objects) if key in looked_at else Standing.WORKING for key in watch.given if key in objects]
+            if not told and Standing.WORKING not in standings:
+                told = True
+                watch.settled()
+            if is_over(standings, until_ready=watch.until_ready):
                 return End.OVER
-            if deadline is not None and asyncio.get_running_loop().time() >= deadline:
+            if clock() >= deadline:
                 return End.TIMED_OUT
             await _sleep_unless(stop)
         return End.STOPPED

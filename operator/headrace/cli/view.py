@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 BAR_CELLS = 16
-COLOURS = {
+COLOURS: dict[str, str] = {
     Phase.COMPLETE: "green", Phase.FAILED: "red", Phase.RUNNING: "cyan", Phase.STARTING: "cyan", Phase.SUSPENDED: "yellow",
     EndpointPhase.READY: "green", EndpointPhase.PROGRESSING: "cyan", EndpointPhase.DEGRADED: "red",
 }  # fmt: skip
@@ -69,8 +69,8 @@ def _run_row(resource: RunObject, age: str) -> Row:
     percent = 100 if status.phase == Phase.COMPLETE else status.percent if active else None
     done = f"{count(progress.step)} of {count(progress.total)} {progress.unit}" if progress and progress.total and active else ""
     metrics = metrics_text(status.metrics)
-    if isinstance(resource, TuneJob) and status.best_trial:  # type: ignore[union-attr]
-        metrics = f"best {resource.spec.objective.metric} {measure(resource.status.best_trial.value)}"  # type: ignore[union-attr]
+    if isinstance(resource, TuneJob) and resource.status.best_trial:
+        metrics = f"best {resource.spec.objective.metric} {measure(resource.status.best_trial.value)}"
     return Row(
         kind=str(resource.key.kind),
         name=shown_name(resource.key),

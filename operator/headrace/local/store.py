@@ -8,7 +8,7 @@ import json
 import re
 import uuid
 from collections.abc import Callable, Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -64,14 +64,14 @@ class Store:
         """The objects of a kind, or all, in the order of their names."""
         return [raw for key, raw in sorted(self._objects.items()) if kind is None or key[0] == kind]
 
-    def create(self, manifest: Raw) -> Raw:
-        """Adds an object as a POST would; AlreadyExists if there is one."""
+    def create(self, manifest: Raw, uid: str | None = None) -> Raw:
+        """Adds an object as a POST would, with a new UID unless one is given; AlreadyExists if there is one."""
         key = key_of(manifest)
         if key in self._objects:
             raise AlreadyExists(f"{key[0]} {key[1]}/{key[2]} is there already")
         given = {name: value for name, value in manifest["metadata"].items() if name not in SERVER_SET}
         metadata = {
-            **given, "namespace": key[1], "uid": str(uuid.uuid4()), "generation": 1, "creationTimestamp": format_time(self._clock()),
+            **given, "namespace": key[1], "uid": uid or str(uuid.uuid4()), "generation": 1, "creationTimestamp": format_time(self._clock()),
         }  # fmt: skip
         return self._write({**manifest, "metadata": metadata})
 
@@ -98,13 +98,13 @@ class Store:
         return current if current.get("status") == status else self._write({**current, "status": status})
 
     def mark_deleting(self, key: Key, grace_seconds: float) -> Raw:
-        """Records that the object is to go within so many seconds; an earlier end than recorded wins."""
+        """Records by when the object must be gone (deletionTimestamp); an earlier moment that is recorded stays."""
         current = self._current(key)
-        before = current["metadata"].get("deletionGracePeriodSeconds")
-        if before is not None and before <= grace_seconds:
+        deadline = self._clock() + timedelta(seconds=grace_seconds)
+        recorded = current["metadata"].get("deletionTimestamp")
+        if recorded is not None and datetime.fromisoformat(recorded) <= deadline:
             return current
-        now = format_time(self._clock())
-        metadata = {**current["metadata"], "deletionTimestamp": now, "deletionGracePeriodSeconds": grace_seconds}
+        metadata = {**current["metadata"], "deletionTimestamp": format_time(deadline), "deletionGracePeriodSeconds": grace_seconds}
         return self._write({**current, "metadata": metadata})
 
     def remove(self, key: Key) -> None:

@@ -1,0 +1,124 @@
+"""The commands and their options. Bodies only hand over: what a command does is in the file of its name.
+
+Every import of the rest of Headrace is inside a body, so that --help and completion answer at once.
+"""
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from headrace.cli.completion import complete_names
+from headrace.cli.output import Output
+
+app = typer.Typer(
+    name="headrace",
+    help="Data to answers from four kinds of manifests: DataPipeline, TrainJob, TuneJob, InferenceEndpoint.",
+    no_args_is_help=True,
+    rich_markup_mode=None,  # its renderer takes longer to import than all the rest of --help
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Files = Annotated[list[str], typer.Argument(metavar="FILE…", help="Files or folders of manifests; - reads standard input.")]
+StateDir = Annotated[Path, typer.Option("--state-dir", envvar="HEADRACE_STATE_DIR", help="The folder that holds objects, data, models and logs.")]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="name or kind/name, such as tj/digits.", autocompletion=complete_names)]
+DEFAULT_STATE_DIR = Path(".headrace")
+
+
+@app.command()
+def run(
+    files: Files,
+    state_dir: StateDir = DEFAULT_STATE_DIR,
+    until_ready: Annotated[bool, typer.Option("--until-ready", help="End once all is Complete or Ready; servers keep running.")] = False,
+    timeout: Annotated[float | None, typer.Option("--timeout", metavar="SECONDS", min=0.0, help="Stop after this long; running again resumes.")] = None,
+) -> None:
+    """Run manifests on this machine; running them again resumes what was interrupted."""
+    from headrace.cli.run import RunOptions
+    from headrace.cli.run import run as run_files
+
+    command = shlex.join(["headrace", *sys.argv[1:]])
+    raise typer.Exit(run_files(RunOptions(tuple(files), state_dir, command, until_ready, timeout)))
+
+
+@app.command()
+def plan(
+    files: Files,
+    state_dir: StateDir = DEFAULT_STATE_DIR,
+    output: Annotated[Output | None, typer.Option("-o", "--output", help="yaml or json: the manifests that would be made.")] = None,
+) -> None:
+    """Say what `run` would do first; nothing is done."""
+    from headrace.cli.plan import show_plan
+
+    show_plan(files, state_dir, output)
+
+
+@app.command()
+def validate(files: Files, state_dir: StateDir = DEFAULT_STATE_DIR) -> None:
+    """Check manifests and list every problem."""
+    from headrace.cli.accept import validate_files
+
+    print(validate_files(files, state_dir))
+
+
+@app.command()
+def status(
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="name or kind/name, such as tj/digits.", autocompletion=complete_names)] = None,
+    state_dir: StateDir = DEFAULT_STATE_DIR,
+    output: Annotated[Output | None, typer.Option("-o", "--output", help="json or yaml: the objects themselves.")] = None,
+) -> None:
+    """Show how things stand; with a name, everything about it."""
+    from headrace.cli.status import show_status
+
+    show_status(state_dir, name, output)
+
+
+@app.command()
+def logs(
+    name: Name,
+    state_dir: StateDir = DEFAULT_STATE_DIR,
+    follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on as lines are written.")] = False,
+    pod: Annotated[str | None, typer.Option("--pod", help="The pod, by its name or its end, such as worker-0.")] = None,
+) -> None:
+    """Print the log of an object's head pod, or of another of its pods."""
+    from headrace.cli.logs import show_logs
+
+    show_logs(state_dir, name, pod, follow=follow)
+
+
+@app.command()
+def delete(
+    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME…]", help="name or kind/name, such as tj/digits.", autocompletion=complete_names)] = None,
+    state_dir: StateDir = DEFAULT_STATE_DIR,
+    everything: Annotated[bool, typer.Option("--all", help="Every object of the state folder.")] = False,
+) -> None:
+    """Delete objects; their data is kept."""
+    from headrace.cli.delete import delete as delete_objects
+
+    delete_objects(state_dir, names or [], everything=everything)
+
+
+@app.command()
+def stop(state_dir: StateDir = DEFAULT_STATE_DIR) -> None:
+    """Stop all that still runs in the state folder; workers checkpoint first."""
+    from headrace.cli.stop import stop as stop_everything
+
+    stop_everything(state_dir)
+
+
+@app.command()
+def crds() -> None:
+    """Print the CustomResourceDefinitions, for kubectl apply -f -."""
+    from headrace.cli.crds import crds_text
+
+    print(crds_text(), end="")
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    from headrace import __version__
+
+    print(f"headrace {__version__}")

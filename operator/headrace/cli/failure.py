@@ -1,0 +1,37 @@
+"""Why a run did not succeed: the sentence of its condition, where its log is, and the log's last lines."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from headrace.api.objects import HeadraceObject
+from headrace.cli.references import spell
+from headrace.cli.view import shown_name
+from headrace.cli.words import place
+from headrace.plan.conditions import find
+
+TOLD_LINES = 15
+READ_BYTES = 64 * 1024
+
+
+def failure_lines(resource: HeadraceObject, log: Path | None) -> list[str]:
+    """What to tell of an object that failed, or that waits for what cannot come."""
+    conditions = resource.status.conditions
+    failed = find(conditions, "Failed")
+    fact = failed if failed and failed.status == "True" else find(conditions, "Ready")
+    told = f"{fact.reason}: {fact.message}" if fact else resource.status.phase
+    lines = [f"{resource.key.kind} {shown_name(resource.key)}: {resource.status.phase}: {told}"]
+    if log is None:
+        return lines
+    lines.append(f"  log: {place(log)} (the whole: headrace logs {spell(resource.key)}); its last lines:")
+    return lines + [f"  | {text}" for text in last_lines(log, TOLD_LINES)]
+
+
+def last_lines(path: Path, number: int) -> Sequence[str]:
+    """The last lines of a text file, read from its end."""
+    try:
+        with path.open("rb") as file:
+            file.seek(0, 2)
+            file.seek(max(file.tell() - READ_BYTES, 0))
+            return file.read().decode(errors="replace").splitlines()[-number:]
+    except OSError as error:
+        return [f"({path.name} cannot be read: {error.strerror})"]

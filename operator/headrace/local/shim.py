@@ -1,0 +1,141 @@
+"""The process between local mode and a pod's command, as containerd's shim is: it outlives `headrace` and tells how the command ended.
+
+Run as a script, with the standard library alone: `python -I -S shim.py FOLDER NUMBER COMMAND...`. Run NUMBER of a pod
+happens at most once: the shim holds a lock on FOLDER/run.NUMBER as long as anything of it lives, and starts nothing where
+FOLDER/exit.NUMBER.json is there. It must never leave a process of the pod behind.
+"""
+
+import contextlib
+import ctypes
+import fcntl
+import json
+import os
+import signal
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+PR_SET_PDEATHSIG = 1
+PR_SET_CHILD_SUBREAPER = 36
+LOCK_TRIES = 40
+LOCK_PAUSE_SECONDS = 0.025
+NOT_EXECUTABLE = 126
+NOT_FOUND = 127
+
+
+def main(folder: Path, number: int, command: list[str]) -> int:
+    """Runs the command once and writes how it ended; 0 also when another shim has done so or does."""
+    lock = take_lock(folder / f"run.{number}")
+    ending = folder / f"exit.{number}.json"
+    if lock is None or ending.exists():
+        return 0
+    # A SIGTERM that comes before there is a child must not be lost, and none comes before our number is known.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    os.pwrite(lock, str(os.getpid()).encode(), 0)
+    prctl(PR_SET_CHILD_SUBREAPER, 1)
+    shim = os.getpid()
+    child = os.fork()
+    if child == 0:
+        become(command, shim)
+    signal.signal(signal.SIGTERM, lambda *_: kill(child, signal.SIGTERM))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+    status = wait_for(child)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    end_the_rest()
+    write_ending(ending, status)
+    return 0
+
+
+def take_lock(path: Path) -> int | None:
+    """The locked file, or None when another shim keeps it; whoever only asks whether it is locked lets go at once."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    for _ in range(LOCK_TRIES):
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(LOCK_PAUSE_SECONDS)
+        else:
+            return descriptor
+    return None
+
+
+def become(command: list[str], shim: int) -> None:
+    """Turns this child into the command; it dies with the shim."""
+    code = NOT_EXECUTABLE
+    try:
+        prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        signal.pthread_sigmask(signal.SIG_SETMASK, set())
+        if os.getppid() == shim:
+            os.execvp(command[0], command)
+    except FileNotFoundError:
+        code = NOT_FOUND
+        print(f"{command[0]} is not an executable file on this machine", file=sys.stderr, flush=True)
+    except OSError as error:
+        print(f"{command[0]} cannot be run: {error.strerror}", file=sys.stderr, flush=True)
+    finally:
+        os._exit(code)
+
+
+def wait_for(child: int) -> int:
+    """The child's wait status, reaping meanwhile the orphans that come to us."""
+    while True:
+        ended, status = os.wait()
+        if ended == child:
+            return status
+
+
+def end_the_rest() -> None:
+    """Kills every process below this one. As subreaper we inherit the children of what we kill, until none is left."""
+    while children := children_of(os.getpid()):
+        for process in children:
+            kill(process, signal.SIGKILL)
+        for _ in children:
+            try:
+                os.wait()
+            except ChildProcessError:
+                return
+
+
+def kill(process: int, number: signal.Signals) -> None:
+    """Sends a signal to a child of ours, which may have ended meanwhile."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(process, number)
+
+
+def children_of(parent: int) -> list[int]:
+    """The processes whose parent this is; empty where there is no /proc (local mode sweeps by itself as well)."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            fields = (folder / "stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            # It ended between being listed and being read.
+            continue
+        if int(fields[1]) == parent:
+            found.append(int(folder.name))
+    return found
+
+
+def write_ending(path: Path, status: int) -> None:
+    """Writes how the command ended, whole or not at all."""
+    code = os.waitstatus_to_exitcode(status)
+    note = {"exitCode": code if code >= 0 else 128 - code, "signal": -code if code < 0 else None, "finishedAt": datetime.now(UTC).isoformat()}
+    aside = path.with_name(f".{path.name}.tmp")
+    with aside.open("w") as file:
+        file.write(json.dumps(note))
+        file.flush()
+        os.fsync(file.fileno())
+    aside.rename(path)
+
+
+def prctl(option: int, value: int) -> None:
+    """Sets an attribute of this process; only Linux has them."""
+    if sys.platform == "linux":
+        libc = ctypes.CDLL(None, use_errno=True)
+        if libc.prctl(option, value, 0, 0, 0) != 0:
+            raise OSError(ctypes.get_errno(), f"prctl({option}) failed")
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3:]))

@@ -1,0 +1,24 @@
+"""filter: what is dropped is counted."""
+
+import pyarrow as pa
+import pytest
+
+from headrace.api.steps import Filter
+from headrace_workers.data.steps import filter_records
+
+TABLE = pa.table({"text": pa.array(["", "one", " two words ", "now three words", None], pa.string())})
+
+
+@pytest.mark.parametrize(
+    ("settings", "kept"),
+    [
+        (Filter(min_words=2), [" two words ", "now three words"]),
+        (Filter(max_words=1), ["", "one", None]),
+        (Filter(min_words=1, max_words=2), ["one", " two words "]),
+    ],
+)
+def test_keeps_texts_of_the_right_length(settings: Filter, kept: list[str | None]) -> None:
+    """Texts with too few or too many words are dropped and counted."""
+    outcome = filter_records.apply(TABLE, settings)
+    assert outcome.table["text"].to_pylist() == kept
+    assert outcome.filtered == 5 - len(kept)

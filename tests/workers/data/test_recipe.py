@@ -1,0 +1,39 @@
+"""The recipe: what cannot be done is refused before anything is read."""
+
+from typing import Any
+
+import pytest
+from tests.workers.data.builders import DIGITS_STEPS, digits, pipeline
+
+from headrace_workers.data import recipe
+from headrace_workers.data.stage import stages
+from headrace_workers.faults import RunFault
+
+DIGITS = {"sample": {"name": "Digits"}}
+
+
+@pytest.mark.parametrize(
+    ("step", "place"),
+    [
+        ({"redact": {"entities": ["Email"]}}, "steps[1].redact"),
+        ({"embed": {}}, "steps[1].embed"),
+        ({"augment": {"text": {"synonyms": 0.1}}}, "steps[1].augment.text"),
+        ({"filter": {"languages": ["en"]}}, "steps[1].filter.languages"),
+    ],
+)
+def test_steps_of_later_versions_are_refused(step: dict[str, Any], place: str) -> None:
+    """A step that this version lacks is named with its place."""
+    with pytest.raises(RunFault) as caught:
+        recipe.works(pipeline(DIGITS, {"split": {}}, step))
+    assert (caught.value.reason, caught.value.message) == ("NotSupported", f"{place} is not available in this version; remove it from the pipeline's steps")
+
+
+def test_a_step_that_drops_records_cannot_follow_augment() -> None:
+    """Copies are no source records, so what counts records comes before."""
+    with pytest.raises(RunFault, match=r"steps\[5\]\.filter comes after steps\[4\]\.augment; put it before"):
+        recipe.works(pipeline(DIGITS, *DIGITS_STEPS, {"filter": {"minWords": 1}}))
+
+
+def test_barriers_cut_the_steps_into_stages() -> None:
+    """What needs no barrier between is one stage."""
+    assert [stage.title for stage in stages(recipe.works(digits()))] == ["read, validate, split", "scale", "deduplicate, augment"]

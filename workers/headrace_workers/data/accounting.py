@@ -1,0 +1,40 @@
+"""Where every record went. What is read must be found again: written, filtered, a duplicate, or in the quarantine."""
+
+from collections.abc import Iterable
+from functools import reduce
+
+from headrace.api.run_report import Records
+from headrace_workers.faults import RunFault
+
+
+def total(parts: Iterable[Records]) -> Records:
+    """The sum of several accounts."""
+    return reduce(added, parts, Records())
+
+
+def added(one: Records, other: Records) -> Records:
+    """The sum of two accounts."""
+    return Records(**{name: getattr(one, name) + getattr(other, name) for name in Records.model_fields})
+
+
+def require_balanced(records: Records) -> None:
+    """Raises RecordsLost unless read = written + filtered + duplicates + quarantined."""
+    found = records.written + records.filtered + records.duplicates + records.quarantined
+    if found != records.read:
+        raise RunFault(
+            "RecordsLost",
+            f"{records.read} records were read but {found} were accounted for ({records.written} written, {records.filtered} filtered, "
+            f"{records.duplicates} duplicates, {records.quarantined} quarantined); nothing was committed: please report this as a bug",
+        )
+
+
+def require_some(records: Records) -> None:
+    """Raises EmptyDataset when there is nothing to commit."""
+    if records.read == 0:
+        raise RunFault("EmptyDataset", "the source has no records; check source and that it holds what you expect")
+    if records.written == 0:
+        raise RunFault(
+            "EmptyDataset",
+            f"none of the {records.read} records is left ({records.filtered} filtered, {records.duplicates} duplicates, "
+            f"{records.quarantined} quarantined); loosen the steps that drop them",
+        )

@@ -1,0 +1,191 @@
+"""The run itself: stage after stage over all shards, decisions between them, one account at the end.
+
+It knows neither Ray nor the table: `spread` runs the tasks, and the caller commits what comes out. Called again with the
+same spec after being killed, it reuses every finished piece.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import pyarrow as pa
+
+from headrace.api.data_pipeline import DataPipelineSpec
+from headrace.api.run_report import Progress, Records
+from headrace_workers.data import pieces, quarantine, recipe, sources
+from headrace_workers.data.accounting import added, require_balanced, require_some, total
+from headrace_workers.data.images import shape_of
+from headrace_workers.data.pieces import Manifest
+from headrace_workers.data.sources.shard import Shard
+from headrace_workers.data.spread import Spread
+from headrace_workers.data.stage import Stage, stages
+from headrace_workers.data.steps import BARRIERS
+from headrace_workers.data.steps.step import Decision
+from headrace_workers.data.task import Assignment, Failed, run
+from headrace_workers.faults import RunFault
+from headrace_workers.preprocessing import FittedStep, Preprocessing
+from headrace_workers.storage import Folder
+
+STAGES = "stages"
+FEATURES = ("image", "features", "embedding", "text")
+
+Tell = Callable[[str, Progress, Records], None]
+"""Hears the stage, how far it is, and the account so far."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """All records after the last step, still in pieces, ready to be committed."""
+
+    records: Records
+    splits: dict[str, int]
+    digest: str
+    preprocessing: Preprocessing
+    schema: pa.Schema
+    _folder: Folder
+    _manifests: tuple[Manifest, ...]
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """The records in the order of the source, each with id and split."""
+        for manifest in self._manifests:
+            for table in pieces.batches(self._folder, manifest):
+                yield from _with_split(table).cast(self.schema).to_batches()
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What will be done, known before the first record is read."""
+
+    spec: DataPipelineSpec
+    shards: Sequence[Shard]
+    stages: Sequence[Stage]
+    key: str
+
+
+def planned(spec: DataPipelineSpec) -> Plan:
+    """The plan of a spec; RunFault if it cannot be done or there is nothing to read."""
+    made = stages(recipe.works(spec))
+    shards = sources.reader(spec.source).shards(spec.source)
+    return Plan(spec, shards, made, recipe.plan_key(spec, shards))
+
+
+def prepare(plan: Plan, storage: Folder, spread: Spread, tell: Tell) -> Prepared:
+    """Does all stages and returns the records, counted."""
+    folder_name = f"{STAGES}/{plan.key[:16]}"
+    folder = storage.sub(folder_name)
+    decision, fitted, account, first_bad, content = Decision(()), list[FittedStep](), Records(), "", list[str]()
+    manifests: list[Manifest] = []
+    for stage in plan.stages:
+        decided = decision.by_shard or (None,) * len(plan.shards)
+        assignments = [
+            Assignment(storage.uri, folder_name, plan.spec.source, shard, position, stage, decided[position])
+            for position, shard in enumerate(plan.shards)
+        ]
+        manifests = _done(spread, assignments, partial(_tell_total, tell, stage.title, account))
+        account = total((account, *(manifest.records for manifest in manifests)))
+        first_bad = first_bad or next((manifest.first_bad for manifest in manifests if manifest.first_bad), "")
+        content = content or [manifest.content for manifest in manifests]
+        quarantine.require_few(account.quarantined, account.read, plan.spec.quarantine.max_fraction, first_bad)
+        if stage.closes:
+            decision = _decision(stage, folder, manifests)
+            fitted.extend(decision.fitted)
+    rows = sum(manifest.rows for manifest in manifests)
+    account = account.model_copy(update={"written": rows - account.augmented})
+    require_some(account)
+    require_balanced(account)
+    first = next(_with_split(table) for manifest in manifests for table in pieces.batches(folder, manifest) if table.num_rows)
+    return Prepared(
+        records=account,
+        splits=_splits(manifests),
+        digest=recipe.dataset_digest(plan.spec, content),
+        preprocessing=Preprocessing(
+            features=(features := next((name for name in FEATURES if name in first.column_names), "")),
+            shape=_shape(first, features),
+            classes=_classes(manifests),
+            steps=tuple(fitted),
+        ),
+        schema=first.schema,
+        _folder=folder,
+        _manifests=tuple(manifests),
+    )
+
+
+def forget_pieces(storage: Folder) -> None:
+    """Removes what only an unfinished run needs."""
+    storage.delete(STAGES)
+
+
+def _done(spread: Spread, assignments: Sequence[Assignment], tell: Callable[[Progress, Records], None]) -> list[Manifest]:
+    manifests: dict[int, Manifest] = {}
+    clock = _Clock(sum(a.shard.size_bytes for a in assignments))
+    tell(clock.progress(0, 0), Records())
+    for index, result in spread(run, assignments):
+        if isinstance(result, Failed):
+            raise RunFault(result.reason, result.message, retryable=result.retryable)
+        manifests[index] = result
+        clock.add(result.rows + result.records.quarantined + result.records.filtered + result.records.duplicates, assignments[index].shard.size_bytes)
+        tell(clock.progress(len(manifests), len(assignments)), total(manifest.records for manifest in manifests.values()))
+    return [manifests[index] for index in range(len(assignments))]
+
+
+def _tell_total(tell: Tell, title: str, before: Records, progress: Progress, now: Records) -> None:
+    tell(title, progress, added(before, now))
+
+
+class _Clock:
+    """Estimates from the records done, and the share of the bytes they came from, how many are left."""
+
+    def __init__(self, total_bytes: int) -> None:
+        self._total_bytes = total_bytes
+        self._started = time.monotonic()
+        self._records = 0
+        self._bytes = 0
+
+    def add(self, records: int, size_bytes: int) -> None:
+        self._records += records
+        self._bytes += size_bytes
+
+    def progress(self, shards_done: int, shards: int) -> Progress:
+        seconds = max(time.monotonic() - self._started, 1e-3)
+        share = self._bytes / self._total_bytes if self._total_bytes else (shards_done / shards if shards else 0.0)
+        rate = self._records / seconds
+        expected = round(self._records / share) if share else 0
+        left = (expected - self._records) / rate if rate and expected else None
+        return Progress(step=self._records, total=expected, unit="records", rate=round(rate, 1), eta_seconds=left)
+
+
+def _decision(stage: Stage, folder: Folder, manifests: Sequence[Manifest]) -> Decision:
+    assert stage.closes is not None
+    found = [pieces.measured(folder, pieces.name_of(stage.number, position)) for position in range(len(manifests))]
+    known = next((table for table in found if table is not None), None)
+    if known is None:
+        raise RunFault("EmptyDataset", f"no record is left before {stage.closes.context.place}; check the source, or loosen the steps that drop records")
+    measured = [known.schema.empty_table() if table is None else table for table in found]
+    return BARRIERS[stage.closes.name].decide(measured, stage.closes.settings, stage.closes.context)
+
+
+def _with_split(table: pa.Table) -> pa.Table:
+    """The table as others read it: id and split first; a pipeline without split has training records only."""
+    if "split" not in table.column_names:
+        table = table.append_column("split", pa.array(["train"] * table.num_rows, pa.string()))
+    return table.select(["id", "split", *(name for name in table.column_names if name not in ("id", "split"))])
+
+
+def _splits(manifests: Sequence[Manifest]) -> dict[str, int]:
+    names = sorted({name for manifest in manifests for name in manifest.splits})
+    return {name: sum(manifest.splits.get(name, 0) for manifest in manifests) for name in names}
+
+
+def _classes(manifests: Sequence[Manifest]) -> tuple[int | str, ...] | None:
+    found = [manifest.classes for manifest in manifests if manifest.rows]
+    if any(classes is None for classes in found):
+        return None
+    return tuple(sorted({value for classes in found for value in classes or ()})) or None
+
+
+def _shape(table: pa.Table, features: str) -> tuple[int, ...] | None:
+    if features != "image":
+        return None
+    first = table[features][0].as_py()
+    return shape_of(table.schema.field(features), len(first) if isinstance(first, list) else None)

@@ -1,0 +1,116 @@
+"""What a pipeline's spec asks for, as a list of works, checked before anything is read; and what identifies it.
+
+Whatever this version cannot do is refused here, with the step's place, rather than after an hour of reading.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import resources
+from importlib.resources.abc import Traversable
+from typing import Any
+
+from headrace.api.data_pipeline import DataPipelineSpec, FileFormat, Mode
+from headrace.api.steps import Step
+from headrace_workers.data.sources.shard import Shard
+from headrace_workers.data.steps import BARRIERS, MAPS
+from headrace_workers.data.steps.step import Context
+from headrace_workers.faults import RunFault
+
+TYPES = "types"
+CHANGES_ROWS = ("validate_", "filter", "deduplicate", "split")
+
+
+@dataclass(frozen=True)
+class Work:
+    """One thing to do to all records: a step of the spec, or what a source needs before them."""
+
+    name: str
+    settings: Any
+    context: Context
+
+    @property
+    def is_barrier(self) -> bool:
+        """Whether all records must be seen before the first can be treated."""
+        return self.name in BARRIERS
+
+
+def works(spec: DataPipelineSpec) -> tuple[Work, ...]:
+    """The spec's works in order; RunFault NotSupported or StepOrder for what cannot be done."""
+    if spec.mode is Mode.STREAM:
+        raise RunFault("NotSupported", "mode Stream is not available in this version; use mode Batch")
+    steps = tuple(_work(index, step, spec.seed) for index, step in enumerate(spec.steps))
+    _require_order(steps)
+    return (*_typing(spec), *steps)
+
+
+def _typing(spec: DataPipelineSpec) -> tuple[Work, ...]:
+    files = spec.source.files
+    if files is None or files.format is FileFormat.TEXT:
+        return ()
+    return (Work(TYPES, files.format, Context("source", spec.seed)),)
+
+
+def _work(index: int, step: Step, seed: int) -> Work:
+    name = step.chosen
+    spelled = type(step).model_fields[name].alias or name
+    place = f"steps[{index}].{spelled}"
+    missing = name not in MAPS and name not in BARRIERS
+    if name == "augment" and step.value.text is not None:
+        place, missing = f"{place}.text", True
+    if name == "filter" and step.value.languages:
+        place, missing = f"{place}.languages", True
+    if missing:
+        raise RunFault("NotSupported", f"{place} is not available in this version; remove it from the pipeline's steps")
+    return Work(name, step.value, Context(place, seed))
+
+
+def _require_order(steps: Sequence[Work]) -> None:
+    altered = next((work for work in steps if work.name == "augment"), None)
+    late = [work for work in steps[steps.index(altered) + 1 :] if work.name in CHANGES_ROWS] if altered else []
+    if altered and late:
+        # Copies are no source records: dropping one would break the account, splitting one would leak its original.
+        raise RunFault("StepOrder", f"{late[0].context.place} comes after {altered.context.place}; put it before, so that it sees source records only")
+
+
+def code_digest() -> str:
+    """A digest of the code that the result depends on: this package and the preprocessing."""
+    package = resources.files("headrace_workers")
+    hashed = hashlib.sha256()
+    for path, content in [*_sources(package / "data", "data"), ("preprocessing.py", (package / "preprocessing.py").read_bytes())]:
+        hashed.update(f"{path}\0{len(content)}\0".encode() + content)
+    return hashed.hexdigest()
+
+
+def _sources(folder: Traversable, path: str) -> list[tuple[str, bytes]]:
+    found: list[tuple[str, bytes]] = []
+    for entry in sorted(folder.iterdir(), key=lambda entry: entry.name):
+        name = f"{path}/{entry.name}"
+        if entry.is_dir():
+            found.extend(_sources(entry, name))
+        elif entry.name.endswith(".py"):
+            found.append((name, entry.read_bytes()))
+    return found
+
+
+def plan_key(spec: DataPipelineSpec, shards: Sequence[Shard]) -> str:
+    """What an interrupted run must have in common with this one for its finished pieces to be reused."""
+    listed = [[shard.name, shard.uri, shard.size_bytes, shard.state] for shard in shards]
+    return _digest(_recipe(spec, with_addresses=True), code_digest(), listed)
+
+
+def dataset_digest(spec: DataPipelineSpec, contents: Sequence[str]) -> str:
+    """The digest of recipe, code and inputs: equal digests mean equal records, wherever the inputs lie."""
+    return _digest(_recipe(spec, with_addresses=False), code_digest(), list(contents))
+
+
+def _recipe(spec: DataPipelineSpec, *, with_addresses: bool) -> dict[str, Any]:
+    source = spec.source.wire()
+    if not with_addresses and spec.source.files:
+        source = {"files": {"format": source["files"]["format"]}}
+    return {"source": source, "steps": [step.wire() for step in spec.steps], "seed": spec.seed}
+
+
+def _digest(*parts: Any) -> str:
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,37 @@
+"""How works become stages: what can be done batch by batch in one go is one stage; a barrier ends it and opens the next."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from headrace_workers.data.recipe import Work
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One pass over all shards: apply the decision of `opens`, do `maps`, then measure for `closes`."""
+
+    number: int
+    opens: Work | None
+    maps: tuple[Work, ...]
+    closes: Work | None
+
+    @property
+    def title(self) -> str:
+        """The stage in a few words, for the report."""
+        works = [work for work in (self.opens, *self.maps) if work]
+        verbs = [work.context.place.rpartition(".")[2] if work.name != "types" else "types" for work in works]
+        return ", ".join(([] if self.number else ["read"]) + verbs)
+
+
+def stages(works: Sequence[Work]) -> tuple[Stage, ...]:
+    """The fewest stages that do the works in order."""
+    made: list[Stage] = []
+    opens: Work | None = None
+    maps: list[Work] = []
+    for work in works:
+        if work.is_barrier:
+            made.append(Stage(len(made), opens, tuple(maps), work))
+            opens, maps = work, []
+        else:
+            maps.append(work)
+    return (*made, Stage(len(made), opens, tuple(maps), None))

@@ -1,0 +1,43 @@
+"""What is done to records: one file a step, named after its field in the API.
+
+`run_step(table, step)` does any of them to one table, in a notebook or a test; the engine does the same to many shards.
+"""
+
+from collections.abc import Mapping
+
+import pyarrow as pa
+
+from headrace.api.steps import Step
+from headrace_workers.data.steps import (
+    augment_image,
+    deduplicate,
+    fill_missing,
+    filter_records,
+    normalize_text,
+    scale,
+    split,
+    types,
+    validate,
+)
+from headrace_workers.data.steps.step import Barrier, Context, MapStep, Outcome
+
+MAPS: Mapping[str, MapStep] = {
+    "validate_": validate,
+    "fill_missing": fill_missing,
+    "normalize_text": normalize_text,
+    "filter": filter_records,
+    "split": split,
+    "augment": augment_image,
+}
+
+BARRIERS: Mapping[str, Barrier] = {"deduplicate": deduplicate, "scale": scale, "types": types}
+
+
+def run_step(table: pa.Table, step: Step, context: Context | None = None) -> Outcome:
+    """One step done to one whole table."""
+    context = context or Context(step.chosen.rstrip("_"))
+    if step.chosen in MAPS:
+        return MAPS[step.chosen].apply(table, step.value, context)
+    barrier = BARRIERS[step.chosen]
+    decision = barrier.decide([barrier.measure(table, step.value, context)], step.value, context)
+    return barrier.apply(table, step.value, decision.by_shard[0], 0, context)

@@ -1,0 +1,81 @@
+"""The words that steps share: what a step is told, what it answers, and how it asks for a column."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import pyarrow as pa
+
+from headrace_workers.data.quarantine import BadRecord
+from headrace_workers.faults import RunFault
+from headrace_workers.preprocessing import FittedStep
+
+
+@dataclass(frozen=True)
+class Context:
+    """Where a step stands in the pipeline, and where its random choices start."""
+
+    place: str = "step"
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a step made of a table; counts are of source records."""
+
+    table: pa.Table
+    bad: tuple[BadRecord, ...] = ()
+    filtered: int = 0
+    duplicates: int = 0
+    augmented: int = 0
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What all records together decided: one answer a shard, and what serving must repeat."""
+
+    by_shard: tuple[Any, ...]
+    fitted: tuple[FittedStep, ...] = field(default=())
+
+
+class MapStep(Protocol):
+    """A step that needs to see no other batch."""
+
+    def apply(self, table: pa.Table, settings: Any, context: Context) -> Outcome:
+        """The batch after the step."""
+
+
+class Barrier(Protocol):
+    """A step that must see all records before it can treat the first."""
+
+    def measure(self, table: pa.Table, settings: Any, context: Context) -> pa.Table:
+        """What of one batch the decision needs; always with the same columns."""
+
+    def decide(self, measured: Sequence[pa.Table], settings: Any, context: Context) -> Decision:
+        """The decision, from each shard's measurements in the order of its batches."""
+
+    def apply(self, table: pa.Table, settings: Any, decision: Any, rows_before: int, context: Context) -> Outcome:
+        """The batch after the step; `decision` is its shard's, which had `rows_before` rows before this batch."""
+
+
+def column_of(table: pa.Table, name: str, place: str) -> pa.ChunkedArray:
+    """The column; RunFault ColumnNotFound if the table has none of that name."""
+    if name not in table.column_names:
+        raise RunFault("ColumnNotFound", f"{place} names the column {name}, which is not there; the columns are {', '.join(table.column_names)}")
+    return table[name]
+
+
+def text_of(table: pa.Table, name: str, place: str) -> pa.ChunkedArray:
+    """The column, which must hold text."""
+    column = column_of(table, name, place)
+    if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
+        raise RunFault("WrongColumnType", f"{place} needs text in the column {name}, which holds {column.type}; name a text column")
+    return column
+
+
+def with_column(table: pa.Table, name: str, values: pa.Array | pa.ChunkedArray) -> pa.Table:
+    """The table with the column's values replaced or added; what the column's metadata says stays."""
+    if name not in table.column_names:
+        return table.append_column(name, values)
+    index = table.column_names.index(name)
+    return table.set_column(index, pa.field(name, values.type, metadata=table.schema.field(index).metadata), values)

@@ -1,0 +1,183 @@
+"""What one task does: one stage's works on one shard, batch after batch, in any process of the cluster.
+
+It never raises a fault across processes: it answers with a value, and the engine raises.
+"""
+
+import errno
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from headrace.api.data_pipeline import Source
+from headrace.api.run_report import Records
+from headrace_workers.data import pieces, quarantine, sources
+from headrace_workers.data.accounting import added
+from headrace_workers.data.pieces import Manifest, PieceWriter
+from headrace_workers.data.quarantine import BadRecord
+from headrace_workers.data.sources.shard import Shard
+from headrace_workers.data.stage import Stage
+from headrace_workers.data.steps import BARRIERS, MAPS
+from headrace_workers.data.steps.step import Outcome
+from headrace_workers.faults import RunFault
+from headrace_workers.storage import Folder
+
+TARGET = "label"
+MOST_CLASSES = 10_000
+BAD_RECORDS_A_FILE = 1000
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """One shard and one stage."""
+
+    storage: str
+    folder: str
+    source: Source
+    shard: Shard
+    position: int
+    stage: Stage
+    decision: Any = None
+
+    @property
+    def name(self) -> str:
+        """The name of the piece to make."""
+        return pieces.name_of(self.stage.number, self.position)
+
+
+@dataclass(frozen=True)
+class Failed:
+    """Why a task could not be done."""
+
+    reason: str
+    message: str
+    retryable: bool
+
+
+def run(assignment: Assignment) -> Manifest | Failed:
+    """Makes the piece, or finds it made, and answers with its manifest."""
+    try:
+        folder = Folder(assignment.storage).sub(assignment.folder)
+        return pieces.finished(folder, assignment.name) or _made(assignment, folder)
+    except RunFault as fault:
+        return Failed(fault.reason, fault.message, fault.retryable)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return Failed("StorageFull", f"the storage {assignment.storage} is full; free space or give it more, the run goes on from here", True)
+        return Failed("StorageFailed", f"{assignment.shard.name}: {type(error).__name__}: {error}"[:900], True)
+
+
+@dataclass
+class _Progress:
+    records: Records = field(default_factory=Records)
+    rows_in: int = 0
+    splits: dict[str, int] = field(default_factory=dict)
+    classes: set[int | str] | None = field(default_factory=set)
+
+
+def _made(assignment: Assignment, folder: Folder) -> Manifest:
+    stage, progress = assignment.stage, _Progress()
+    writer, bad = PieceWriter(folder, assignment.name), _BadRecords(assignment)
+    measurements: list[pa.Table] = []
+    for table, bad_already in _batches(assignment, folder):
+        bad.add(bad_already)
+        progress.records = added(progress.records, Records(quarantined=len(bad_already), read=_read(stage, table, bad_already)))
+        for outcome in _outcomes(assignment, table, progress.rows_in):
+            bad.add(outcome.bad)
+            progress.records = added(
+                progress.records,
+                Records(quarantined=len(outcome.bad), filtered=outcome.filtered, duplicates=outcome.duplicates, augmented=outcome.augmented),
+            )
+            last = outcome.table
+        progress.rows_in += table.num_rows
+        writer.add(last)
+        if stage.closes and last.num_rows:
+            measurements.append(BARRIERS[stage.closes.name].measure(last, stage.closes.settings, stage.closes.context))
+        if not stage.closes:
+            _summarise(last, progress)
+    bad.flush()
+    writer.measure(measurements)
+    return writer.close(
+        Manifest(
+            records=progress.records,
+            first_bad=bad.first,
+            content="" if stage.number else sources.reader(assignment.source).digest(assignment.source, assignment.shard),
+            splits=progress.splits,
+            classes=None if progress.classes is None else tuple(sorted(progress.classes)),
+        )
+    )
+
+
+def _read(stage: Stage, table: pa.Table, bad: tuple[BadRecord, ...]) -> int:
+    return 0 if stage.number else int(table.num_rows) + len(bad)
+
+
+def _batches(assignment: Assignment, folder: Folder) -> Iterator[tuple[pa.Table, tuple[BadRecord, ...]]]:
+    if assignment.stage.number == 0:
+        for batch in sources.reader(assignment.source).read(assignment.source, assignment.shard):
+            yield batch.table, batch.bad
+        return
+    before = pieces.name_of(assignment.stage.number - 1, assignment.position)
+    manifest = pieces.finished(folder, before)
+    if manifest is None:
+        raise RunFault("StorageFailed", f"the piece {before} of this run has gone from {folder.uri}; run it again", retryable=True)
+    for table in pieces.batches(folder, manifest):
+        yield table, ()
+
+
+def _outcomes(assignment: Assignment, table: pa.Table, rows_before: int) -> Iterator[Outcome]:
+    outcome, stage = Outcome(table), assignment.stage
+    yield outcome
+    if stage.opens:
+        barrier = BARRIERS[stage.opens.name]
+        outcome = barrier.apply(outcome.table, stage.opens.settings, assignment.decision, rows_before, stage.opens.context)
+        yield outcome
+    for work in stage.maps:
+        outcome = MAPS[work.name].apply(outcome.table, work.settings, work.context)
+        yield outcome
+
+
+def _summarise(table: pa.Table, progress: _Progress) -> None:
+    names = table["split"] if "split" in table.column_names else pa.chunked_array([["train"] * table.num_rows], pa.string())
+    for entry in pc.value_counts(names).to_pylist():
+        split = entry["values"] or "none"
+        progress.splits[split] = progress.splits.get(split, 0) + entry["counts"]
+    if progress.classes is None or TARGET not in table.column_names:
+        progress.classes = None
+        return
+    target = table[TARGET]
+    if not (pa.types.is_integer(target.type) or pa.types.is_string(target.type) or pa.types.is_large_string(target.type)):
+        progress.classes = None
+        return
+    progress.classes.update(value for value in pc.unique(target).to_pylist() if value is not None)
+    if len(progress.classes) > MOST_CLASSES:
+        progress.classes = None
+
+
+class _BadRecords:
+    """Bad records on their way to the quarantine, a file for every thousand."""
+
+    def __init__(self, assignment: Assignment) -> None:
+        self._storage = Folder(assignment.storage)
+        self._name = assignment.name
+        self._held: list[BadRecord] = []
+        self._files = 0
+        self.first = ""
+
+    def add(self, bad: tuple[BadRecord, ...]) -> None:
+        if bad and not self.first:
+            self.first = str(bad[0])[:300]
+        self._held.extend(bad)
+        while len(self._held) >= BAD_RECORDS_A_FILE:
+            self._write(BAD_RECORDS_A_FILE)
+
+    def flush(self) -> None:
+        if self._held:
+            self._write(len(self._held))
+
+    def _write(self, count: int) -> None:
+        quarantine.write(self._storage, f"{self._name}-{self._files:04d}", self._held[:count])
+        self._held = self._held[count:]
+        self._files += 1

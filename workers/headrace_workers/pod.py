@@ -1,0 +1,41 @@
+"""A pod's own identity, as the operator put it into the environment. Read once, at the start of an entry point."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from headrace.api import environment
+from headrace.api.base import Model
+
+Spec = TypeVar("Spec", bound=Model)
+
+
+@dataclass(frozen=True)
+class Pod:
+    """Who this process is and where it listens."""
+
+    name: str
+    ip: str
+    token: str
+    termination_log: Path
+    spec_path: Path
+    ports: Mapping[str, int]
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str] = os.environ) -> "Pod":
+        """Reads the variables named in headrace.api.environment; what is missing gets a loopback default."""
+        prefix = environment.port_variable("")
+        return cls(
+            name=environ.get(environment.POD_NAME, "pod"),
+            ip=environ.get(environment.POD_IP, "127.0.0.1"),
+            token=environ.get(environment.TOKEN, ""),
+            termination_log=Path(environ.get(environment.TERMINATION_LOG, "/dev/termination-log")),
+            spec_path=Path(environ.get(environment.RUN_SPEC, "/etc/headrace/run.json")),
+            ports={name.removeprefix(prefix).lower(): int(value) for name, value in environ.items() if name.startswith(prefix)},
+        )
+
+    def load(self, model: type[Spec]) -> Spec:
+        """The spec that the operator wrote for this pod."""
+        return model.model_validate_json(self.spec_path.read_text())

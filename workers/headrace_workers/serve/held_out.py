@@ -1,0 +1,88 @@
+"""Held-out records of a dataset version, as a user would send them: the table's scaling undone, in an order of their own.
+
+It reads the pinned version and nothing newer, and never more than `RECORDS_MAX`: a probe repeats itself before it grows.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import deltalake
+from deltalake.exceptions import DeltaError
+from pyarrow import dataset as arrow
+
+from headrace.api.artifacts import DatasetVersion
+from headrace.api.run_spec import ProbeSpec
+from headrace_workers.faults import RunFault
+from headrace_workers.preprocessing import Preprocessing
+from headrace_workers.storage import Folder
+
+RECORDS_MAX = 5000
+USUAL_FEATURES = ("image", "features", "embedding", "text")
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """One request, ready to send, and the answer it should get."""
+
+    body: bytes
+    target: Any
+
+
+def held_out_records(spec: ProbeSpec) -> list[HeldOut]:
+    """The records of the split, in an order that depends on their ids alone; RunFault if there are none to send."""
+    version = spec.dataset
+    preprocessing = _preprocessing(version)
+    table = _open(version)
+    features = (
+        spec.features
+        or preprocessing.features
+        or next((name for name in USUAL_FEATURES if name in table.schema.names), "")
+    )
+    missing = {"id", "split", features, spec.target} - set(table.schema.names)
+    if missing:
+        has = ", ".join(table.schema.names)
+        raise RunFault(
+            "ColumnMissing",
+            f"table {version.uri} has no column {', '.join(sorted(missing)) or 'of features'}; it has {has}",
+        )
+    rows = table.head(
+        RECORDS_MAX, columns=["id", features, spec.target], filter=arrow.field("split") == spec.probe.split
+    ).to_pylist()
+    if not rows:
+        message = f"split {spec.probe.split} of {version.uri} version {version.version} has no records to probe with: choose another split"
+        raise RunFault("SplitEmpty", message)
+    rows.sort(key=lambda row: hashlib.sha256(str(row["id"]).encode()).digest())
+    inputs = [row[features] for row in rows]
+    if features == preprocessing.features:
+        inputs = preprocessing.inverse(inputs).tolist()
+    return [
+        HeldOut(json.dumps({"instances": [raw]}).encode(), row[spec.target])
+        for raw, row in zip(inputs, rows, strict=True)
+    ]
+
+
+def _preprocessing(version: DatasetVersion) -> Preprocessing:
+    try:
+        return Preprocessing.load(Folder(version.artifacts)) if version.artifacts else Preprocessing()
+    except FileNotFoundError as error:
+        raise RunFault(
+            "ArtifactsMissing",
+            f"{version.artifacts} has no preprocessing.json: run the pipeline that made {version.uri} again",
+        ) from error
+
+
+def _open(version: DatasetVersion) -> arrow.Dataset:
+    if version.format != "delta":
+        raise RunFault(
+            "FormatUnsupported",
+            f"table {version.uri} has the format {version.format}: a probe reads delta; leave probe out of the rollout",
+        )
+    try:
+        return deltalake.DeltaTable(version.uri, version=version.version).to_pyarrow_dataset()
+    except DeltaError as error:
+        message = (
+            f"version {version.version} of table {version.uri} cannot be read ({error}): was it vacuumed or moved?"
+        )
+        raise RunFault("TableUnreadable", message[:1024], retryable=True) from error

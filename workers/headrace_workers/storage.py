@@ -1,0 +1,78 @@
+"""Folders behind a URI (file:, s3:, gs:, abfs:, hdfs:), written so that a reader never sees half a file.
+
+This is the only file of the workers that knows how a URI becomes a file system.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import fsspec
+from fsspec.core import url_to_fs
+
+
+@dataclass(frozen=True)
+class Folder:
+    """One folder of a storage; names are relative, with forward slashes."""
+
+    uri: str
+
+    def sub(self, name: str) -> "Folder":
+        """A folder inside this one."""
+        return Folder(f"{self.uri.rstrip('/')}/{name}")
+
+    def _file_system(self) -> tuple[Any, str]:
+        file_system, path = url_to_fs(self.uri)
+        return file_system, path.rstrip("/")
+
+    def exists(self, name: str = "") -> bool:
+        """Whether a file or folder of this name is there."""
+        file_system, path = self._file_system()
+        return bool(file_system.exists(f"{path}/{name}" if name else path))
+
+    def read(self, name: str) -> bytes:
+        """A file's bytes; FileNotFoundError if there is none."""
+        file_system, path = self._file_system()
+        return bytes(file_system.cat_file(f"{path}/{name}"))
+
+    def write(self, name: str, data: bytes) -> None:
+        """Writes a file whole or not at all: on local disks through a rename, on object stores by one put."""
+        file_system, path = self._file_system()
+        target = f"{path}/{name}"
+        file_system.makedirs(target.rsplit("/", 1)[0], exist_ok=True)
+        if isinstance(file_system, fsspec.get_filesystem_class("file")):
+            partial = Path(f"{target}.partial")
+            partial.write_bytes(data)
+            partial.replace(target)
+        else:
+            file_system.pipe_file(target, data)
+
+    def append(self, name: str, data: bytes) -> None:
+        """Adds to a file's end; where the store cannot append, the file is read and written whole."""
+        file_system, path = self._file_system()
+        target = f"{path}/{name}"
+        file_system.makedirs(path, exist_ok=True)
+        if isinstance(file_system, fsspec.get_filesystem_class("file")):
+            with Path(target).open("ab") as file:
+                file.write(data)
+        else:
+            self.write(name, (self.read(name) if self.exists(name) else b"") + data)
+
+    def names(self) -> list[str]:
+        """The names of the files and folders directly inside, sorted; none if the folder is not there."""
+        file_system, path = self._file_system()
+        if not file_system.exists(path):
+            return []
+        file_system.invalidate_cache(path)
+        return sorted(entry.rstrip("/").rsplit("/", 1)[1] for entry in file_system.ls(path, detail=False))
+
+    def delete(self, name: str) -> None:
+        """Removes a file or a folder with all in it; no error if there is none."""
+        file_system, path = self._file_system()
+        if file_system.exists(f"{path}/{name}"):
+            file_system.rm(f"{path}/{name}", recursive=True)
+
+    def rename(self, old: str, new: str) -> None:
+        """Moves a file or folder inside this one; on object stores this copies."""
+        file_system, path = self._file_system()
+        file_system.mv(f"{path}/{old}", f"{path}/{new}", recursive=True)

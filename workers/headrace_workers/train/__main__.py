@@ -1,0 +1,104 @@
+"""The head of a training run: starts Ray, waits for workers, lets them train, publishes what they learnt."""
+
+import os
+import sys
+import time
+from dataclasses import replace
+from typing import Any
+
+from headrace.api.artifacts import DatasetVersion, ModelVersion
+from headrace.api.run_spec import RunSpec
+from headrace.api.train_job import TrainJobSpec
+from headrace_workers.faults import Interrupted, RunFault
+from headrace_workers.head import Head, run_head
+from headrace_workers.ray_cluster import HeadSettings, start_head, stop_head
+from headrace_workers.storage import Folder
+from headrace_workers.train.account import Account
+from headrace_workers.train.board import make_board
+from headrace_workers.train.events import EventLog
+from headrace_workers.train.progress import FitResult
+from headrace_workers.train.publish import publish_model, published_version
+from headrace_workers.train.rank import RankWork
+from headrace_workers.train.ray_group import RayGroup, import_early, prepare_environment
+from headrace_workers.train.supported import require_supported
+from headrace_workers.train.workers_of_run import wait_for_group
+
+POLL_SECONDS = 0.1
+SAVE_SECONDS = 20.0
+"""How long the ranks may take to save after a stop was asked for; the newest checkpoint stands if they take longer."""
+
+
+def train(head: Head) -> dict[str, Any]:
+    """The body of the head: from the RunSpec to the final fields of the report."""
+    if head.spec.train is None or head.spec.dataset is None:
+        raise RunFault("InvalidRunSpec", "a training run needs train and dataset in its RunSpec; let the operator write it")
+    spec, dataset = head.spec.train, head.spec.dataset
+    models = Folder(head.spec.publish)
+    if earlier := published_version(head.spec.identity, models):
+        return final_fields(earlier, dataset)
+    require_supported(spec)
+    result = train_on_workers(head, spec, dataset)
+    head.reporter.update(stage="publishing")
+    version = publish_model(
+        head.spec.identity, spec, dataset, models=models, checkpoints=checkpoint_folder(head.spec, spec, head.storage), metrics=result.metrics
+    )
+    return {**final_fields(version, dataset), "workers": 0}
+
+
+def final_fields(version: ModelVersion, dataset: DatasetVersion) -> dict[str, Any]:
+    """What the final report says about the published version."""
+    return {"model": version, "metrics": version.metrics, "dataset": dataset, "stage": "", "message": f"published model version {version.name}"}
+
+
+def checkpoint_folder(run: RunSpec, spec: TrainJobSpec, storage: Folder) -> Folder:
+    """Where the run's checkpoints are: in its storage, or in a folder of its own under the address of the spec."""
+    if spec.checkpoints.uri is None:
+        return storage.sub("checkpoints")
+    return Folder(spec.checkpoints.uri).sub(f"{run.identity.name}-{run.identity.uid}-r{run.identity.run}")
+
+
+def train_on_workers(head: Head, spec: TrainJobSpec, dataset: DatasetVersion) -> FitResult:
+    """Trains on the run's Ray cluster, which lives as long as this call."""
+    prepare_environment(os.environ)
+    # Ray Train gives its actors a runtime environment, even if only to hand on these switches.
+    start_head(replace(HeadSettings.from_environment(os.environ), runtime_environments=True))
+    try:
+        import_early()
+        wait_for_group(head, spec.stall_seconds)
+        head.reporter.update(stage="starting workers")
+        board = make_board()
+        work = RankWork(
+            spec.model_dump_json(by_alias=True), dataset.model_dump_json(by_alias=True), head.storage.uri, checkpoint_folder(head.spec, spec, head.storage).uri
+        )
+        group = RayGroup(head.spec, work)
+        return follow(head, board, group, Account(head.reporter, head.storage, EventLog(head.storage, head.spec.identity.attempt)))
+    finally:
+        stop_head()
+
+
+def follow(head: Head, board: Any, group: RayGroup, account: Account) -> FitResult:
+    """Keeps the report until training is done; asks the ranks to save when the pod is asked to go."""
+    import ray
+
+    give_up_at: float | None = None
+    while True:
+        # Asked before the notes are read: what the ranks posted before they ended is then among them.
+        ended = group.ended
+        for note in ray.get(board.take.remote()):
+            account.hear(note)
+        if account.result:
+            return account.result
+        if ended:
+            raise RunFault("WorkersFailing", f"Ray gave the group of workers up: {group.error}", retryable=True) from group.error
+        if head.stopping.is_set() and give_up_at is None:
+            if not account.groups:
+                raise Interrupted
+            board.ask_to_stop.remote()
+            give_up_at = time.monotonic() + SAVE_SECONDS
+        if give_up_at and time.monotonic() > give_up_at:
+            raise Interrupted
+        time.sleep(POLL_SECONDS)
+
+
+if __name__ == "__main__":
+    sys.exit(run_head(train))

@@ -1,0 +1,97 @@
+"""What the head makes of the board's notes: the report, the curve, the events, and the verdict on a group that fails.
+
+It decides nothing about pods: a run that cannot go on ends with a reason, and the operator takes it from there.
+"""
+
+import json
+import logging
+
+from headrace.api.run_report import Progress, ReportPhase
+from headrace_workers.faults import Interrupted, RunFault
+from headrace_workers.report import Reporter
+from headrace_workers.storage import Folder
+from headrace_workers.train.board import GroupStarted, Note, RankError, RankFault, Saved
+from headrace_workers.train.events import EventLog
+from headrace_workers.train.progress import FitResult, Snapshot
+
+CURVE = "curve.jsonl"
+RESTARTS_WITHOUT_PROGRESS = 5
+
+logger = logging.getLogger(__name__)
+
+
+class Account:
+    """Reads notes and keeps the report; `result` is set once training is done."""
+
+    def __init__(self, reporter: Reporter, storage: Folder, events: EventLog) -> None:
+        """Starts before the first group."""
+        self.result: FitResult | None = None
+        self.groups = 0
+        self._reporter, self._storage, self._events = reporter, storage, events
+        self._step = 0
+        self._fruitless = 0
+        self._last_error = ""
+
+    def hear(self, note: Note) -> None:
+        """Takes one note; RunFault or Interrupted where it ends the run."""
+        match note:
+            case GroupStarted():
+                self._started(note)
+            case Snapshot():
+                self._progressed(note)
+            case RankFault():
+                raise RunFault(note.reason, note.message, retryable=note.retryable)
+            case RankError():
+                logger.warning("rank %d failed: %s", note.rank, note.text)
+                self._last_error = f"rank {note.rank}: {note.text}"
+            case Saved():
+                raise Interrupted
+            case FitResult():
+                self.result = note
+
+    def _started(self, note: GroupStarted) -> None:
+        self.groups += 1
+        self._fruitless += 1
+        if self._fruitless > RESTARTS_WITHOUT_PROGRESS:
+            message = f"the group of workers was formed {RESTARTS_WITHOUT_PROGRESS} times without one step done; last error: {self._last_error or 'a worker was lost'}"
+            raise RunFault("WorkersFailing", message, retryable=True)
+        resumed = note.resumed_from or 0
+        # What the lost group did after its last checkpoint is done again, so its points go.
+        keep_until(self._storage, resumed)
+        curve = tuple(point for point in self._reporter.current.curve if point.step <= resumed)
+        changes = {"resumed_from": note.resumed_from} if note.resumed_from is not None else {}
+        self._reporter.update(
+            phase=ReportPhase.RUNNING, reason="Running", stage="training", workers=note.world_size, group_restarts=self.groups - 1, curve=curve, **changes
+        )
+        logger.info("group %d of %d workers starts from step %d", self.groups, note.world_size, resumed)
+
+    def _progressed(self, note: Snapshot) -> None:
+        if note.step > self._step:
+            self._step, self._fruitless = note.step, 0
+        left = (note.total - note.step) / note.rate if note.rate > 0 else None
+        changes = {"checkpoint": note.checkpoint} if note.checkpoint else {}
+        self._reporter.update(
+            progress=Progress(step=note.step, total=note.total, rate=note.rate, eta_seconds=left),
+            metrics={**self._reporter.current.metrics, **note.values},
+            traffic=note.traffic,
+            **changes,
+        )
+        if note.point:
+            self._reporter.record(note.step, note.values)
+            self._events.record(note.step, note.values)
+
+
+def keep_until(storage: Folder, step: int) -> None:
+    """Drops the points of the stored curve that lie after a step."""
+    if not storage.exists(CURVE):
+        return
+    lines = storage.read(CURVE).decode().splitlines()
+    storage.write(CURVE, "".join(f"{line}\n" for line in lines if _step_of(line) <= step).encode())
+
+
+def _step_of(line: str) -> float:
+    """The step of a point; one that a kill cut in half lies after all steps."""
+    try:
+        return float(json.loads(line)["step"])
+    except (ValueError, KeyError):
+        return float("inf")

@@ -1,0 +1,145 @@
+"""Checkpoints: one folder a step, whose state.json is written last and names the digest of every file.
+
+A checkpoint without a state.json, or with a file that is not what it promised, does not exist for a reader. Tensors are
+safetensors: nothing is unpickled. Ranks may write files of their own before rank 0 commits.
+"""
+
+import hashlib
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import Field, ValidationError
+
+from headrace.api.base import Model
+from headrace.api.run_report import CheckpointReference, CurvePoint, Traffic
+from headrace_workers.storage import Folder
+
+# torch is imported where tensors are touched: a head that only publishes reads checkpoints without it.
+if TYPE_CHECKING:
+    import torch
+
+STATE = "state.json"
+WEIGHTS = "weights.safetensors"
+OPTIMIZER = "optimizer.safetensors"
+
+logger = logging.getLogger(__name__)
+
+
+def compression_file(rank: int) -> str:
+    """The file with one rank's compression state."""
+    return f"compression-{rank:05d}.safetensors"
+
+
+class DataSchema(Model):
+    """What the network was trained on: what serving must give it, and what its outputs mean."""
+
+    features: Annotated[str, Field(description="The input column.")]
+    target: Annotated[str, Field(description="The predicted column.")]
+    shape: Annotated[tuple[int, ...], Field(description="The shape of one input.")]
+    classes: Annotated[tuple[int | str, ...] | None, Field(description="The labels in the order of the outputs; none for a number.")] = None
+
+
+class CheckpointState(Model):
+    """state.json: what is not a tensor, and the digests that make the checkpoint whole."""
+
+    step: Annotated[int, Field(ge=0, description="Steps done.")]
+    epoch: Annotated[int, Field(ge=0, description="Epochs done.")]
+    seed: Annotated[int, Field(description="The run's seed.")]
+    world_size: Annotated[int, Field(ge=1, description="Ranks that took part.")]
+    data: Annotated[DataSchema, Field(description="What the network was trained on.")]
+    metrics: Annotated[dict[str, float] | None, Field(description="The evaluation at this very step, if one was made.")] = None
+    curve: Annotated[tuple[CurvePoint, ...], Field(description="The run's curve so far.")] = ()
+    window_loss: Annotated[float, Field(description="The sum of training losses since the curve's last point.")] = 0.0
+    window_steps: Annotated[int, Field(ge=0, description="Steps since the curve's last point.")] = 0
+    traffic: Annotated[Traffic, Field(description="What gradients cost so far.")] = Traffic()
+    files: Annotated[dict[str, str], Field(description="SHA-256 of each file.")] = {}
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A whole checkpoint that was read back."""
+
+    state: CheckpointState
+    folder: Folder
+
+    def tensors(self, name: str) -> "dict[str, torch.Tensor]":
+        """The tensors of one of its files; none if it has no such file."""
+        import safetensors.torch
+
+        return safetensors.torch.load(self.folder.read(name)) if name in self.state.files else {}
+
+    @property
+    def reference(self) -> CheckpointReference:
+        """How a report names it."""
+        return CheckpointReference(step=self.state.step, uri=self.folder.uri)
+
+
+@dataclass(frozen=True)
+class Checkpoints:
+    """The checkpoints of one run."""
+
+    folder: Folder
+    keep: int = 3
+
+    def write(self, step: int, name: str, tensors: "Mapping[str, torch.Tensor]") -> str:
+        """Writes one file of a checkpoint to come and returns its SHA-256."""
+        import safetensors.torch
+        import torch
+
+        # Tied weights share memory, which safetensors refuses: each name gets its own copy.
+        data = safetensors.torch.save({key: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for key, tensor in tensors.items()})
+        self._at(step).write(name, data)
+        return hashlib.sha256(data).hexdigest()
+
+    def commit(self, state: CheckpointState) -> CheckpointReference:
+        """Makes a checkpoint exist, and deletes all older ones but the newest `keep`, this one counted."""
+        self._at(state.step).write(STATE, json.dumps(state.wire()).encode())
+        older = [step for step in reversed(self._steps()) if step < state.step]
+        kept = [step for step in older if self._at(step).exists(STATE)][: self.keep - 1]
+        for step in sorted(set(older) - set(kept)):
+            self.folder.delete(f"{step:08d}")
+        return CheckpointReference(step=state.step, uri=self._at(state.step).uri)
+
+    def newest(self) -> Checkpoint | None:
+        """The newest whole checkpoint; what is half or damaged is skipped with a line in the log."""
+        return next((found for step in reversed(self._steps()) if (found := self.read(step))), None)
+
+    def read(self, step: int) -> Checkpoint | None:
+        """The checkpoint of a step, every file checked; none, with a line in the log, if it is not whole."""
+        folder = self._at(step)
+        try:
+            state = CheckpointState.model_validate_json(folder.read(STATE))
+            damaged = [name for name, digest in sorted(state.files.items()) if hashlib.sha256(folder.read(name)).hexdigest() != digest]
+        except FileNotFoundError as error:
+            logger.warning("checkpoint %s is skipped: it is not complete (%s)", folder.uri, error)
+            return None
+        except ValidationError as error:
+            logger.warning("checkpoint %s is skipped: its %s cannot be read (%s)", folder.uri, STATE, error.errors()[0]["msg"])
+            return None
+        if damaged:
+            logger.warning("checkpoint %s is skipped: %s is damaged", folder.uri, ", ".join(damaged))
+            return None
+        return Checkpoint(state, folder)
+
+    def _at(self, step: int) -> Folder:
+        return self.folder.sub(f"{step:08d}")
+
+    def _steps(self) -> list[int]:
+        return [int(name) for name in self.folder.names() if name.isdecimal()]
+
+
+def mean_compression_state(checkpoint: Checkpoint, rank: int, world_size: int) -> "dict[str, torch.Tensor]":
+    """The compression state for a rank: its own at the size it was saved at, the mean over the saved ranks at another.
+
+    The mean keeps what all residuals together add to the next average, so nothing is lost when the group changes size.
+    """
+    import torch
+
+    saved = checkpoint.state.world_size
+    if saved == world_size:
+        return checkpoint.tensors(compression_file(rank))
+    of_ranks = [checkpoint.tensors(compression_file(number)) for number in range(saved)]
+    return {key: torch.stack([tensors[key] for tensors in of_ranks]).mean(dim=0) for key in of_ranks[0]}

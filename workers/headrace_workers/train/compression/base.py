@@ -1,0 +1,64 @@
+"""What every way for gradients to travel has in common.
+
+A method replaces a bucket's gradients by their average over the ranks. It runs inside DDP's hook, in the thread that
+DDP calls it from, and is done when the hook returns: on gloo, collectives that finish out of order abort the process.
+State is kept by parameter name, never by bucket or position, so that it survives a checkpoint and a change of size.
+"""
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+
+import torch
+import torch.distributed as dist
+
+Sum = Callable[[torch.Tensor], None]
+"""Replaces a tensor by its sum over the ranks."""
+
+
+class GradientExchange(ABC):
+    """Averages gradients over the ranks and counts what that costs."""
+
+    def __init__(self, world_size: int, add_up: Sum = dist.all_reduce) -> None:
+        """`add_up` is the collective; tests may give another."""
+        self.world_size = world_size
+        self.step = 0
+        self.bytes_sent = 0
+        self.bytes_uncompressed = 0
+        self.encoding_seconds = 0.0
+        self._add_up = add_up
+
+    @abstractmethod
+    def average(self, flat: torch.Tensor, gradients: Mapping[str, torch.Tensor]) -> None:
+        """Replaces the gradients, views into the bucket `flat`, by their average (or an approximation) over the ranks."""
+
+    def state(self) -> dict[str, torch.Tensor]:
+        """What the method remembers between steps, by <kind>/<parameter name>; this rank's own."""
+        return {}
+
+    def restore(self, tensors: Mapping[str, torch.Tensor]) -> None:
+        """Remembers what `state` gave, or the mean of what several ranks gave."""
+        if tensors:
+            raise ValueError(f"{type(self).__name__} keeps no state, but was given {', '.join(sorted(tensors))}")
+
+    def exchange(self, flat: torch.Tensor, gradients: Mapping[str, torch.Tensor]) -> None:
+        """Averages one bucket and counts what it would have cost uncompressed."""
+        self.bytes_uncompressed += self.ring_bytes(flat)
+        self.average(flat, gradients)
+
+    def add_up(self, tensor: torch.Tensor) -> None:
+        """Sums over the ranks in place, and counts the bytes."""
+        self.bytes_sent += self.ring_bytes(tensor)
+        self._add_up(tensor)
+
+    def ring_bytes(self, tensor: torch.Tensor) -> int:
+        """What one rank sends for a ring all-reduce of the tensor: 2 (W - 1) / W of its bytes."""
+        return 2 * (self.world_size - 1) * tensor.numel() * tensor.element_size() // self.world_size
+
+    @contextmanager
+    def encoding(self) -> Iterator[None]:
+        """Counts the time within as encoding."""
+        start = time.perf_counter()
+        yield
+        self.encoding_seconds += time.perf_counter() - start

@@ -1,0 +1,33 @@
+"""The user's network with a guard around its forward pass, so that its own faults are told from those of the group.
+
+It sits inside DDP: an exception of the network's code passes through here, one of a lost peer does not.
+"""
+
+import torch
+
+from headrace_workers.faults import RunFault
+from headrace_workers.train.models.user_module import model_fault
+
+
+class Guarded(torch.nn.Module):
+    """Calls the network; what that raises, or an answer of the wrong shape, becomes a RunFault that names the step."""
+
+    def __init__(self, network: torch.nn.Module, name: str, outputs: int) -> None:
+        """Wraps `network`, which a spec calls `name` and which should answer (n, outputs)."""
+        super().__init__()
+        self.network = network
+        self.name = name
+        self.outputs = outputs
+        self.step = 0
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        """(n, *shape) to (n, outputs)."""
+        try:
+            answers = self.network(inputs)
+        except Exception as error:
+            raise model_fault(self.name, error, self.step) from error
+        wanted = (len(inputs), self.outputs)
+        if not isinstance(answers, torch.Tensor) or (answers.shape != wanted and (self.outputs > 1 or answers.shape != wanted[:1])):
+            found = f"shape {tuple(answers.shape)}" if isinstance(answers, torch.Tensor) else type(answers).__name__
+            raise RunFault("ModelFailed", f"{self.name} answered {found} for {len(inputs)} inputs where {wanted} was needed, step {self.step}; correct the model")
+        return answers.reshape(wanted)

@@ -1,0 +1,39 @@
+"""What a training loop says while it runs, as values that travel between processes. No torch here: the head reads them too."""
+
+from dataclasses import dataclass, field
+
+from headrace.api.run_report import CheckpointReference, Traffic
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The state of a run at one step, as rank 0 sees it.
+
+    `loss` is the mean training loss since the last point of the curve. `metrics` is set where an evaluation was made,
+    `point` where the step belongs to the curve, `checkpoint` where one was just saved.
+    """
+
+    step: int
+    total: int
+    epoch: int
+    loss: float
+    rate: float
+    metrics: dict[str, float] | None = None
+    point: bool = False
+    checkpoint: CheckpointReference | None = None
+    traffic: Traffic = field(default_factory=Traffic)
+
+    @property
+    def values(self) -> dict[str, float]:
+        """The values of the curve at this step: trainLoss, and what was measured."""
+        return {"trainLoss": self.loss, **(self.metrics or {})}
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """How a training loop ended: the final evaluation and the step; the weights are in the checkpoint of that step."""
+
+    metrics: dict[str, float]
+    step: int
+    resumed_from: int | None = None
+    traffic: Traffic = field(default_factory=Traffic)

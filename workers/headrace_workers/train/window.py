@@ -1,0 +1,53 @@
+"""The training loss between two points of the curve, and the rhythm in which ranks talk to each other.
+
+Ranks must agree on which steps they talk at, so the next one follows from numbers that all of them have.
+"""
+
+import time
+
+import torch
+
+TALK_SECONDS = 0.5
+MOST_STEPS_BETWEEN_TALKS = 500
+
+
+class Window:
+    """Adds up this rank's share of the losses, and all ranks' at each talk."""
+
+    def __init__(self, loss: float = 0.0, steps: int = 0) -> None:
+        """Goes on from a sum of losses over all ranks."""
+        self.loss = loss
+        self.steps = steps
+        self._share: torch.Tensor | None = None
+        self._share_steps = 0
+        self._since = time.monotonic()
+        self.rate = 0.0
+
+    def add(self, share: torch.Tensor) -> None:
+        """Counts one step's loss: this rank's share of the mean over the global batch."""
+        self._share = share.double() if self._share is None else self._share + share
+        self._share_steps += 1
+
+    @property
+    def share(self) -> torch.Tensor:
+        """(this rank's share of the losses, seconds a step) since the last talk, for the sum over ranks."""
+        seconds = (time.monotonic() - self._since) / max(self._share_steps, 1)
+        loss = 0.0 if self._share is None else float(self._share)
+        return torch.tensor([loss, seconds], dtype=torch.float64)
+
+    def take(self, loss: float, seconds_a_step: float) -> int:
+        """Takes the sum of losses over all ranks and their mean seconds a step; returns the steps until the next talk."""
+        self.loss += loss
+        self.steps += self._share_steps
+        self.rate = 1.0 / seconds_a_step if seconds_a_step > 0 else 0.0
+        self._share, self._share_steps, self._since = None, 0, time.monotonic()
+        return min(MOST_STEPS_BETWEEN_TALKS, max(1, int(TALK_SECONDS * self.rate)))
+
+    @property
+    def mean(self) -> float:
+        """The mean loss a step since the last point, to six digits: more would differ with the order of additions."""
+        return float(f"{self.loss / max(self.steps, 1):.6g}")
+
+    def close_point(self) -> None:
+        """Starts the next point."""
+        self.loss, self.steps = 0.0, 0
