@@ -9,6 +9,7 @@ UV := $(BIN)/uv pip install --quiet --python $(BIN)/python
 FAST := $(VENV)/.fast
 FULL := $(VENV)/.full
 export RAY_USAGE_STATS_ENABLED := 0
+export UV_COMPILE_BYTECODE := 1
 
 .PHONY: help quickstart test test-fast test-long simulate check lint types layers generate requirements golden clean
 

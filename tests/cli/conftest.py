@@ -14,7 +14,12 @@ from headrace.api.objects import HeadraceObject, parse_object
 MOMENT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 SPECS: dict[Kind, dict[str, Any]] = {
     Kind.DATA_PIPELINE: {"source": {"sample": {"name": "Digits"}}, "sink": {"delta": {}}},
-    Kind.TRAIN_JOB: {"dataset": {"pipeline": "digits"}, "model": {"builtin": "Perceptron"}, "epochs": 1, "rollout": {"endpoint": "digits"}},
+    Kind.TRAIN_JOB: {
+        "dataset": {"pipeline": "digits"},
+        "model": {"builtin": "Perceptron"},
+        "epochs": 1,
+        "rollout": {"endpoint": "digits"},
+    },
     Kind.TUNE_JOB: {
         "objective": {"metric": "accuracy"},
         "search": [{"path": "optimizer.learningRate", "logUniform": {"low": 0.001, "high": 0.1}}],
@@ -36,7 +41,9 @@ def build(kind: Kind, name: str = "digits", spec: dict[str, Any] | None = None, 
             "spec": SPECS[kind] | (spec or {}),
         }
     )
-    return resource.model_copy(update={"status": resource.status.model_copy(update={"observed_generation": 1, **status})})
+    return resource.model_copy(
+        update={"status": resource.status.model_copy(update={"observed_generation": 1, **status})}
+    )
 
 
 @pytest.fixture
@@ -68,7 +75,9 @@ def condition() -> Build:
     """Builds Conditions."""
 
     def make(name: str, status: str = "True", reason: str = "Running", message: str = "") -> Condition:
-        return Condition.model_validate({"type": name, "status": status, "reason": reason, "message": message, "lastTransitionTime": MOMENT})
+        return Condition.model_validate(
+            {"type": name, "status": status, "reason": reason, "message": message, "lastTransitionTime": MOMENT}
+        )
 
     return make
 
@@ -76,14 +85,25 @@ def condition() -> Build:
 @pytest.fixture
 def dataset() -> DatasetVersion:
     """The third version of a table of digits."""
-    return DatasetVersion(uri="file:///state/storage/digits", version=3, digest="sha256:data", records=1797, splits={"train": 1617, "validation": 180})
+    return DatasetVersion(
+        uri="file:///state/storage/digits",
+        version=3,
+        digest="sha256:data",
+        records=1797,
+        splits={"train": 1617, "validation": 180},
+    )
 
 
 @pytest.fixture
 def model(dataset: DatasetVersion) -> Build:
     """Builds ModelVersions; a later `day` is a newer one."""
 
-    def make(name: str = "digits-abcde-r1", day: int = 2, uri: str = "file:///state/storage/models/digits-abcde-r1", **metrics: float) -> ModelVersion:
+    def make(
+        name: str = "digits-abcde-r1",
+        day: int = 2,
+        uri: str = "file:///state/storage/models/digits-abcde-r1",
+        **metrics: float,
+    ) -> ModelVersion:
         return ModelVersion(
             name=name, uri=uri, digest="sha256:model", metrics=metrics or {"accuracy": 0.978}, dataset=dataset,
             job=JobReference(kind=Kind.TRAIN_JOB, name="digits", uid="digits-uid", run=1), created_at=MOMENT.replace(day=day),

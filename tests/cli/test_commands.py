@@ -3,16 +3,19 @@
 import asyncio
 import json
 import os
+import signal
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 import yaml
 
 import headrace as headrace_package
+from headrace.api.edits import spec_digest
 from headrace.api.meta import Kind
-from headrace.api.status import Phase
+from headrace.api.status import Incident, Phase
 from headrace.cli import main
 from headrace.cli.completion import complete_names
 from headrace.cli.state import settings
@@ -143,7 +146,9 @@ def test_a_reference_into_the_state_folder_is_no_problem(headrace, pipeline):
     assert headrace("validate", "job.yaml")[0] == 0
 
 
-@pytest.mark.parametrize(("file", "told"), [("missing.yaml", "there is no file missing.yaml"), (".", "has no .yaml file")])
+@pytest.mark.parametrize(
+    ("file", "told"), [("missing.yaml", "there is no file missing.yaml"), (".", "has no .yaml file")]
+)
 def test_a_file_that_is_not_there_is_a_sentence(headrace, folder, file, told):
     """A wrong file name ends with 2 and no traceback."""
     for path in folder.glob("*.yaml"):
@@ -200,20 +205,55 @@ def test_run_of_what_is_finished_says_so_and_ends(headrace, pipeline, train, dat
     assert "\x1b" not in out
 
 
-def test_run_of_what_failed_exits_with_1(headrace, pipeline, train, dataset, condition):
+def test_run_of_what_failed_exits_with_1(headrace, pipeline, train, dataset):
     """run tells the failure's sentence and exits with 1."""
-    failed = train("digits", {"rollout": None}, phase=Phase.FAILED, run=1, conditions=(condition("Failed", "True", "BadData", "no labels"),))
+    incident = Incident(time=datetime(2026, 1, 2, tzinfo=UTC), attempt=1, reason="BadData", message="no labels")
+    failed = train("digits", {"rollout": None}, phase=Phase.FAILED, run=1, incidents=(incident,))
     _finish(pipeline(phase=Phase.COMPLETE, run=1, dataset=dataset), failed)
     code, out, _ = headrace("run", "good.yaml")
     assert code == 1
-    assert "TrainJob digits: Failed already (run 1)" in out or "digits: Failed already (run 1)" in out
+    assert "digits: Failed already (run 1)" in out
+    assert "TrainJob digits: Failed: BadData: no labels" in out
 
 
 def _finish(*resources):
     """Keeps objects whose status belongs to their spec, as the planner would have left it."""
-    from headrace.api.edits import spec_digest
+    _keep(
+        *(
+            one.model_copy(update={"status": one.status.model_copy(update={"digest": spec_digest(one.spec)})})
+            for one in resources
+        )
+    )
 
-    _keep(*(one.model_copy(update={"status": one.status.model_copy(update={"digest": spec_digest(one.spec)})}) for one in resources))
+
+HUGE = GOOD.split("---", maxsplit=1)[0] + "  workers: {resources: {cpu: 4000}}\n"
+"""A pipeline that no machine has room for: it waits for ever, and never has a process."""
+
+
+def test_run_ends_at_its_timeout(headrace):
+    """--timeout stops in order, exits with 1 and says how to go on."""
+    Path("huge.yaml").write_text(HUGE)
+    code, out, _ = headrace("run", "huge.yaml", "--timeout", "1")
+    assert code == 1
+    assert "not everything was finished after 1 s, the --timeout" in out
+    assert "stopped; the same command resumes: headrace" in out
+
+
+def test_ctrl_c_stops_in_order():
+    """SIGINT ends run with 130 and says that the same command resumes."""
+    Path("huge.yaml").write_text(HUGE)
+    command = [sys.executable, "-m", "headrace.cli", "run", "huge.yaml"]
+    with subprocess.Popen(
+        command, env=_environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        lines = iter(process.stdout.readline, "")
+        assert any("Starting" in line for line in lines)
+        process.send_signal(signal.SIGINT)
+        rest = "".join(lines)
+    assert process.returncode == 130
+    assert "stopping: workers checkpoint first…" in rest
+    assert "stopped; the same command resumes: headrace run huge.yaml" in rest
+    assert "Traceback" not in rest
 
 
 def test_status_of_nothing_says_how_to_begin(headrace):
@@ -230,9 +270,31 @@ def test_status_shows_every_object(headrace, pipeline, train):
     assert "45 %" in out
 
 
+def test_status_says_when_nobody_keeps_it_fresh(headrace, train):
+    """What was saved by a command that has ended is not shown as if it held now."""
+    note = "as last saved: no headrace command works on this state folder now"
+
+    async def body():
+        state = Path(".headrace")
+        async with LocalCluster.open(state, settings(state)) as cluster:
+            await cluster.put(train())
+            return await asyncio.to_thread(headrace, "status")
+
+    assert note not in asyncio.run(body())[1]
+    assert note in headrace("status")[1]
+
+
 def test_status_of_one_object_shows_conditions_and_lineage(headrace, train, model, condition):
     """status NAME tells conditions, and where the model came from."""
-    _keep(train(phase=Phase.COMPLETE, run=1, attempt=2, model=model(), conditions=(condition("Complete", "True", "Complete", "run 1 is complete"),)))
+    _keep(
+        train(
+            phase=Phase.COMPLETE,
+            run=1,
+            attempt=2,
+            model=model(),
+            conditions=(condition("Complete", "True", "Complete", "run 1 is complete"),),
+        )
+    )
     out = headrace("status", "tj/digits")[1]
     assert "Complete=True Complete: run 1 is complete" in out
     assert "made by TrainJob digits, run 1 (uid digits-uid)" in out
@@ -293,7 +355,9 @@ def test_a_folder_in_use_is_a_sentence(headrace, train):
         async with LocalCluster.open(state, settings(state)) as cluster:
             await cluster.put(train())
             command = [sys.executable, "-m", "headrace.cli", "delete", "--all"]
-            return await asyncio.to_thread(subprocess.run, command, env=_environment(), capture_output=True, text=True, timeout=60, check=False)
+            return await asyncio.to_thread(
+                subprocess.run, command, env=_environment(), capture_output=True, text=True, timeout=60, check=False
+            )
 
     ended = asyncio.run(body())
     assert ended.returncode == 1
@@ -321,7 +385,9 @@ def test_help_imports_neither_the_api_nor_yaml():
         "try:\n    main(['--help'])\nexcept SystemExit:\n"
         "    print(sorted({'headrace.api', 'yaml', 'pydantic', 'aiohttp', 'ray', 'torch'} & set(sys.modules)))"
     )
-    ended = subprocess.run([sys.executable, "-c", code], env=_environment(), capture_output=True, text=True, timeout=60, check=True)
+    ended = subprocess.run(
+        [sys.executable, "-c", code], env=_environment(), capture_output=True, text=True, timeout=60, check=True
+    )
     assert ended.stdout.splitlines()[-1] == "[]"
 
 

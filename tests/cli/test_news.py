@@ -7,7 +7,10 @@ from headrace.cli.news import News
 def test_one_fact_in_several_conditions_is_told_once(train, condition):
     """Ready, Progressing and Reconciling change together and are one line."""
     news, job = News(), train()
-    lines = [news.line(job.key, condition(name, status, "Starting", "attempt 1 starts"), job) for name, status in (("Progressing", "True"), ("Ready", "False"))]
+    lines = [
+        news.line(job.key, condition(name, status, "Starting", "attempt 1 starts"), job)
+        for name, status in (("Progressing", "True"), ("Ready", "False"))
+    ]
     assert lines == ["TrainJob digits: Starting: attempt 1 starts", None]
 
 

@@ -30,7 +30,7 @@ def test_a_kind_may_be_singular_plural_or_short(word, kind):
 
 def test_a_kind_that_does_not_exist_is_corrected():
     """A misspelt kind is answered with the nearest one."""
-    with pytest.raises(Sentence, match="trainjbo is not a kind; did you mean trainjob?"):
+    with pytest.raises(Sentence, match=r"trainjbo is not a kind; did you mean trainjob\?"):
         parse_kind("trainjbo")
 
 
@@ -52,7 +52,9 @@ def test_an_ambiguous_name_is_refused_with_the_choices():
 
 def test_an_unknown_name_is_answered_with_close_matches():
     """A misspelt name is answered with the objects of the nearest name, and exit code 2."""
-    with pytest.raises(Sentence, match="there is no digit; did you mean datapipeline/digits or trainjob/digits?") as raised:
+    with pytest.raises(
+        Sentence, match=r"there is no digit; did you mean datapipeline/digits or trainjob/digits\?"
+    ) as raised:
         find_keys("digit", [JOB, DATA, OTHER])
     assert raised.value.code == REFUSED
 

@@ -1,5 +1,7 @@
 """What a pipe gets: lines at once, and never a long silence."""
 
+import itertools
+
 from headrace.cli.screen import PlainScreen
 from headrace.cli.view import Row
 
@@ -33,7 +35,7 @@ def test_a_pipe_is_never_silent_for_five_seconds():
         clock.now = tick * 0.2
         screen.show([Row("TrainJob", "digits", "Running", moving=True)])
     times = [0.0, *(float(text.split("s")[0]) for text in lines)]
-    assert all(4.0 < later - earlier <= 5.0 for earlier, later in zip(times, times[1:], strict=False))
+    assert all(4.0 < later - earlier <= 5.0 for earlier, later in itertools.pairwise(times))
 
 
 def test_only_what_moves_is_repeated():

@@ -22,7 +22,10 @@ def test_a_pipelines_result_is_its_records(pipeline, dataset):
 
 def test_a_searchs_result_is_its_best_trial(tune):
     """A TuneJob tells the best objective and the trial that reached it."""
-    assert result(tune(phase=Phase.COMPLETE, best_trial=BestTrial(number=7, value=0.981))) == "best accuracy 0.981 in trial 7"
+    assert (
+        result(tune(phase=Phase.COMPLETE, best_trial=BestTrial(number=7, value=0.981)))
+        == "best accuracy 0.981 in trial 7"
+    )
 
 
 def test_an_endpoints_result_is_its_traffic(endpoint):
@@ -57,11 +60,21 @@ def test_a_request_uses_the_models_own_example(endpoint, model, tmp_path):
     """The curl line has the instance that the model was published with."""
     (tmp_path / "model.json").write_text(json.dumps({"example": [0.0, 1.0]}))
     ready = endpoint(url="http://127.0.0.1:8080/predict", stable=model(uri=f"file://{tmp_path}"))
-    assert curl(ready) == "curl -s http://127.0.0.1:8080/predict -H 'Content-Type: application/json' -d '{\"instances\":[[0.0,1.0]]}'"
+    assert (
+        curl(ready)
+        == "curl -s http://127.0.0.1:8080/predict -H 'Content-Type: application/json' -d '{\"instances\":[[0.0,1.0]]}'"
+    )
 
 
-def test_a_request_without_an_example_has_dots_to_fill_in(endpoint, model, tmp_path):
-    """A model without an example gives the form of a request."""
+def test_a_request_without_an_example_has_the_models_shape(endpoint, model, tmp_path):
+    """A model that only says its shape gets an instance of zeros, which it answers."""
+    (tmp_path / "model.json").write_text(json.dumps({"shape": [2, 2]}))
+    ready = endpoint(url="http://127.0.0.1:8080/predict", stable=model(uri=f"file://{tmp_path}"))
+    assert curl(ready).endswith("""-d '{"instances":[[[0,0],[0,0]]]}'""")
+
+
+def test_a_request_to_an_unreadable_model_has_dots_to_fill_in(endpoint, model, tmp_path):
+    """Where the model's folder cannot be read the form of a request is given."""
     ready = endpoint(url="http://127.0.0.1:8080/predict", stable=model(uri=f"file://{tmp_path}"))
     assert curl(ready).endswith("""-d '{"instances":["..."]}'""")
 
@@ -70,7 +83,10 @@ def test_a_failed_run_tells_its_condition_and_the_end_of_its_log(train, conditio
     """A failure is a sentence, the log's place and its last 15 lines."""
     log = tmp_path / "log"
     log.write_text("\n".join(f"line {number}" for number in range(100)))
-    lines = failure_lines(train(phase=Phase.FAILED, conditions=(condition("Failed", "True", "BadData", "the label column is empty"),)), log)
+    lines = failure_lines(
+        train(phase=Phase.FAILED, conditions=(condition("Failed", "True", "BadData", "the label column is empty"),)),
+        log,
+    )
     assert lines[0] == "TrainJob digits: Failed: BadData: the label column is empty"
     assert "headrace logs trainjob/digits" in lines[1]
     assert (lines[2], lines[-1], len(lines)) == ("  | line 85", "  | line 99", 17)
@@ -78,7 +94,10 @@ def test_a_failed_run_tells_its_condition_and_the_end_of_its_log(train, conditio
 
 def test_what_was_finished_already_says_so(train, pipeline, model, dataset):
     """An object that has nothing left to do names its run and result."""
-    assert finished_already(train(phase=Phase.COMPLETE, run=1, model=model())) == "digits: Complete already (run 1, accuracy 0.978); nothing to train"
+    assert (
+        finished_already(train(phase=Phase.COMPLETE, run=1, model=model()))
+        == "digits: Complete already (run 1, accuracy 0.978); nothing to train"
+    )
     told = finished_already(pipeline(phase=Phase.COMPLETE, run=2, dataset=dataset))
     assert told == "digits: Complete already (run 2, 1,797 records (1,617 train + 180 validation)); nothing to prepare"
 
@@ -86,7 +105,10 @@ def test_what_was_finished_already_says_so(train, pipeline, model, dataset):
 def test_what_failed_already_says_how_to_try_again(train):
     """A run that failed before is not silently left: the way on is told."""
     told = finished_already(train(phase=Phase.FAILED, run=1))
-    assert told == "digits: Failed already (run 1); an edit of its manifest, or `headrace delete trainjob/digits`, lets it run again"
+    assert (
+        told
+        == "digits: Failed already (run 1); an edit of its manifest, or `headrace delete trainjob/digits`, lets it run again"
+    )
 
 
 def test_what_is_edited_is_not_finished(train, model):

@@ -28,7 +28,9 @@ def _supervise(world, resource, work, stop=None, **watch):
 
     async def body():
         await world.put(resource)
-        return await supervise(world, Watch(frozenset({resource.key}), **watch), work, PlainScreen(lines.append), stop or asyncio.Event())
+        return await supervise(
+            world, Watch(frozenset({resource.key}), **watch), work, PlainScreen(lines.append), stop or asyncio.Event()
+        )
 
     return asyncio.run(asyncio.wait_for(body(), 20)), lines
 
@@ -51,7 +53,9 @@ def test_what_was_saved_before_is_looked_at_first(world, endpoint, model):
     async def work(key, now):
         passes.append(key)
         resource = world.get(key)
-        world.change(resource.model_copy(update={"status": resource.status.model_copy(update={"phase": EndpointPhase.STARTING})}))
+        world.change(
+            resource.model_copy(update={"status": resource.status.model_copy(update={"phase": EndpointPhase.STARTING})})
+        )
 
     saved = endpoint(phase=EndpointPhase.READY, stable=model())
     end, _ = _supervise(world, saved, work, until_ready=True, timeout_seconds=0.5)

@@ -26,7 +26,10 @@ def _running(train):
 def test_a_running_job_is_one_line_of_facts(train):
     """In a pipe a running job tells stage, steps, share, rate, time left, metrics and workers."""
     told = line(row(_running(train), NOW))
-    assert told == "TrainJob digits: Running: epoch 3, 450 of 1,000 steps, 45 %, 120.0 steps/s, 5 s left, accuracy 0.910, loss 0.300, workers 2/2"
+    assert (
+        told
+        == "TrainJob digits: Running: epoch 3, 450 of 1,000 steps, 45 %, 120.0 steps/s, 5 s left, accuracy 0.910, loss 0.300, 2/2 workers"
+    )
 
 
 def test_a_table_has_no_colour_codes_in_a_pipe(train):
@@ -41,14 +44,18 @@ def test_a_table_has_no_colour_codes_in_a_pipe(train):
 
 def test_a_waiting_job_tells_what_it_waits_for(train, condition):
     """A pending job's line is the sentence of its condition."""
-    waiting = train(conditions=(condition("Ready", "False", "WaitingForDataset", "waits for DataPipeline digits to finish"),))
+    waiting = train(
+        conditions=(condition("Ready", "False", "WaitingForDataset", "waits for DataPipeline digits to finish"),)
+    )
     assert line(row(waiting, NOW)) == "TrainJob digits: Pending: waits for DataPipeline digits to finish"
 
 
 def test_a_complete_job_shows_its_metrics_and_no_rate(train):
-    """What has finished has no rate, no time left and no workers."""
-    shown = row(train(phase=Phase.COMPLETE, metrics={"accuracy": 0.978}, progress=Progress(step=9, total=9, rate=3.0)), NOW)
-    assert (shown.percent, shown.rate, shown.left, shown.workers) == (100, "", "", "")
+    """What has finished has no rate, no time left and no pods."""
+    shown = row(
+        train(phase=Phase.COMPLETE, metrics={"accuracy": 0.978}, progress=Progress(step=9, total=9, rate=3.0)), NOW
+    )
+    assert (shown.percent, shown.rate, shown.left, shown.pods) == (100, "", "", "")
     assert line(shown) == "TrainJob digits: Complete: accuracy 0.978"
 
 
@@ -65,8 +72,14 @@ def test_a_search_shows_its_best_trial(tune):
 
 def test_a_ready_endpoint_shows_address_and_traffic(endpoint):
     """An endpoint's line has its URL, each version's share and the servers."""
-    ready = endpoint(phase=EndpointPhase.READY, url="http://127.0.0.1:8080/predict", versions=(VersionStatus(version="v1", weight=100, ready=2),))
-    assert line(row(ready, NOW)) == "InferenceEndpoint digits: Ready: http://127.0.0.1:8080/predict, v1 100 %, workers 2"
+    ready = endpoint(
+        phase=EndpointPhase.READY,
+        url="http://127.0.0.1:8080/predict",
+        versions=(VersionStatus(version="v1", weight=100, ready=2),),
+    )
+    assert (
+        line(row(ready, NOW)) == "InferenceEndpoint digits: Ready: http://127.0.0.1:8080/predict, v1 100 %, 2 servers"
+    )
 
 
 def test_data_comes_before_jobs_before_endpoints(pipeline, train, endpoint):

@@ -7,7 +7,10 @@ import pytest
 from headrace.cli.words import duration, local_path, measure, place, plural
 
 
-@pytest.mark.parametrize(("number", "text"), [(0.9783, "0.978"), (12.345, "12.3"), (1450.2, "1,450"), (0.00012, "1.20e-04"), (0.0, "0.000"), (-3.2, "-3.200")])
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [(0.9783, "0.978"), (12.345, "12.3"), (1450.2, "1,450"), (0.00012, "1.20e-04"), (0.0, "0.000"), (-3.2, "-3.200")],
+)
 def test_a_measure_has_a_few_digits(number, text):
     """Metrics and rates keep three digits or so, whatever their size."""
     assert measure(number) == text

@@ -25,17 +25,37 @@ SMALL = Machine(cpus=2, memory_bytes=8 * 2**30)
 def job(name: str = "digits", **spec: Any) -> HeadraceObject:
     """A TrainJob."""
     given = {"dataset": {"pipeline": "digits"}, "model": {"builtin": "Perceptron"}, "epochs": 1, **spec}
-    return parse_object({"apiVersion": "headrace.dev/v1alpha1", "kind": "TrainJob", "metadata": {"name": name}, "spec": given})
+    return parse_object(
+        {"apiVersion": "headrace.dev/v1alpha1", "kind": "TrainJob", "metadata": {"name": name}, "spec": given}
+    )
 
 
 def owned(observed: Observed, kind: str, name: str, **fields: Any) -> dict[str, Any]:
     """A child's manifest."""
     owner = observed.object
-    reference = {"apiVersion": "headrace.dev/v1alpha1", "kind": str(owner.key.kind), "name": owner.key.name, "uid": owner.metadata.uid}
-    return {"apiVersion": "v1", "kind": kind, "metadata": {"name": name, "namespace": owner.key.namespace, "ownerReferences": [reference]}, **fields}
+    reference = {
+        "apiVersion": "headrace.dev/v1alpha1",
+        "kind": str(owner.key.kind),
+        "name": owner.key.name,
+        "uid": owner.metadata.uid,
+    }
+    return {
+        "apiVersion": "v1",
+        "kind": kind,
+        "metadata": {"name": name, "namespace": owner.key.namespace, "ownerReferences": [reference]},
+        **fields,
+    }
 
 
-def pod_spec(script: str = "import time; time.sleep(60)", *, cpu: str = "100m", env: dict[str, Any] | None = None, ports: tuple[str, ...] = (), grace: int = 2, **more: Any) -> dict[str, Any]:
+def pod_spec(
+    script: str = "import time; time.sleep(60)",
+    *,
+    cpu: str = "100m",
+    env: dict[str, Any] | None = None,
+    ports: tuple[str, ...] = (),
+    grace: int = 2,
+    **more: Any,
+) -> dict[str, Any]:
     """The spec of a pod that runs a line of Python."""
     container = {
         "name": "main", "command": ["python", "-c", script], "resources": {"requests": {"cpu": cpu, "memory": "16Mi"}},
@@ -46,7 +66,15 @@ def pod_spec(script: str = "import time; time.sleep(60)", *, cpu: str = "100m", 
     return {**spec, "containers": [container | spec.pop("container", {})]}
 
 
-def pod(observed: Observed, name: str, script: str = "import time; time.sleep(60)", *, role: str = "head", annotations: dict[str, str] | None = None, **spec: Any) -> dict[str, Any]:
+def pod(
+    observed: Observed,
+    name: str,
+    script: str = "import time; time.sleep(60)",
+    *,
+    role: str = "head",
+    annotations: dict[str, str] | None = None,
+    **spec: Any,
+) -> dict[str, Any]:
     """A pod's manifest."""
     manifest = owned(observed, "Pod", name, spec=pod_spec(script, **spec))
     manifest["metadata"]["labels"] = {labels.ROLE: role, labels.RUN: "1", labels.ATTEMPT: "1"}
@@ -79,6 +107,7 @@ class World:
 
     async def until_phase(self, name: str, phase: PodPhase) -> Pod:
         """Waits for a pod to be in a phase."""
+
         async def reached() -> Pod | None:
             pod = await self.pod(name)
             return pod if pod and pod.phase == phase else None

@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from headrace.local import FolderLocked, LocalCluster, processes
-from headrace.plan.values import Create, PodPhase, Settings
+from headrace.plan.values import Create, Delete, PodPhase, Settings
 
 pytestmark = pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
 TICKING = "import os, time\nprint('up', os.getpid())\nwhile True: time.sleep(0.1)"
@@ -21,6 +21,7 @@ def in_killed_program(kit, state, script: str, until_line: str) -> None:
     """A program opens the folder, makes the pod `one` in it, and is killed once the pod has written the line."""
     program = os.fork()
     if program == 0:
+
         async def work() -> None:
             async with kit.opened(state, stop=False) as world:
                 await world.make(kit.pod(await world.observe(), "one", script))
@@ -106,6 +107,7 @@ def test_a_start_that_was_not_written_down_is_not_repeated(kit, state):
 
 def test_a_pod_that_was_only_written_down_is_started(kit, state):
     """A pod object without a process is started by the next program."""
+
     async def make_only() -> None:
         async with LocalCluster.open(state, Settings(local=True), machine=kit.small) as cluster:
             cluster._node.placing = False
@@ -156,6 +158,7 @@ def test_children_without_owner_are_collected_at_the_next_opening(kit, state):
 
 def test_leaving_without_shutdown_leaves_pods_running(kit, state):
     """The folder is free again and its pods run on."""
+
     async def leave() -> None:
         async with kit.opened(state, stop=False) as world:
             await world.make(kit.pod(await world.observe(), "one", TICKING))
@@ -171,4 +174,23 @@ def test_leaving_without_shutdown_leaves_pods_running(kit, state):
 
     asyncio.run(leave())
     assert kit.processes_of(state)
+    asyncio.run(again())
+
+
+def test_a_pod_that_is_to_go_goes_before_the_folder_is_left(kit, state):
+    """A pod that was deleted just before the end is asked to end, and gone; the others run on."""
+
+    async def leave() -> None:
+        async with kit.opened(state, stop=False) as world:
+            observed = await world.observe()
+            await world.make(kit.pod(observed, "one", TICKING), kit.pod(observed, "two", TICKING))
+            await kit.until(lambda: "up" in world.log("one") and "up" in world.log("two"))
+            await world.cluster.apply(await world.observe(), Delete("Pod", "one", (await world.pod("one")).uid))
+
+    async def again() -> None:
+        async with kit.opened(state) as world:
+            assert [pod.name for pod in world.cluster.pods(world.resource.key)] == ["two"]
+
+    asyncio.run(leave())
+    assert len(kit.processes_of(state)) == 2
     asyncio.run(again())

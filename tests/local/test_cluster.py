@@ -33,7 +33,12 @@ async def test_a_failure_is_explained_by_the_last_line(kit, state):
     async with kit.opened(state) as world:
         await world.make(kit.pod(await world.observe(), "one", "import sys; sys.exit('no data here')"))
         seen = await world.until_phase("one", PodPhase.FAILED)
-        assert (seen.exit_code, seen.disrupted, seen.final, seen.message) == (1, False, None, "ended with exit code 1: no data here")
+        assert (seen.exit_code, seen.disrupted, seen.final, seen.message) == (
+            1,
+            False,
+            None,
+            "no data here",
+        )
 
 
 async def test_a_command_killed_from_outside_has_failed(kit, state):
@@ -68,7 +73,9 @@ async def test_a_deleted_pod_may_end_in_its_own_way(kit, state):
         await world.cluster.apply(await world.observe(), Delete("Pod", "one", uid))
         assert (await world.pod("one")).deleting
         await kit.until(lambda: not world.cluster.pods(world.resource.key))
-        assert [(name, path.read_text()) for name, path in log_paths(state, world.resource.key)] == [("one", "up\nsaved\n")]
+        assert [(name, path.read_text()) for name, path in log_paths(state, world.resource.key)] == [
+            ("one", "up\nsaved\n")
+        ]
         await world.cluster.apply(await world.observe(), Delete("Pod", "one", uid))
 
 
@@ -78,7 +85,9 @@ async def test_a_pod_that_ignores_sigterm_is_killed_after_its_grace(kit, state):
     async with kit.opened(state) as world:
         await world.make(kit.pod(await world.observe(), "one", script, grace=60))
         await kit.until(lambda: "up" in world.log("one"))
-        await world.cluster.apply(await world.observe(), Delete("Pod", "one", (await world.pod("one")).uid, grace_seconds=0))
+        await world.cluster.apply(
+            await world.observe(), Delete("Pod", "one", (await world.pod("one")).uid, grace_seconds=0)
+        )
         await kit.until(lambda: not world.cluster.pods(world.resource.key))
         assert kit.processes_of(state) == []
 
@@ -87,9 +96,16 @@ async def test_deleting_an_object_takes_its_children(kit, state):
     """delete() returns when pods, Deployments, ConfigMaps and Secrets of the object are gone."""
     async with kit.opened(state) as world:
         observed = await world.observe()
-        deployment = kit.owned(observed, "Deployment", "web", spec={"replicas": 1, "template": {"metadata": {}, "spec": kit.pod_spec(restartPolicy="Always")}})
+        deployment = kit.owned(
+            observed,
+            "Deployment",
+            "web",
+            spec={"replicas": 1, "template": {"metadata": {}, "spec": kit.pod_spec(restartPolicy="Always")}},
+        )
         await world.make(kit.owned(observed, "ConfigMap", "run", data={}), kit.pod(observed, "one"), deployment)
-        await kit.until(lambda: len([pod for pod in world.cluster.pods(world.resource.key) if pod.phase == PodPhase.RUNNING]) == 2)
+        await kit.until(
+            lambda: len([pod for pod in world.cluster.pods(world.resource.key) if pod.phase == PodPhase.RUNNING]) == 2
+        )
         await world.cluster.delete(world.resource.key)
         assert world.cluster.objects() == []
         assert [path.name for path in (state / "objects").glob("*/*/*.json")] == []
@@ -102,7 +118,10 @@ async def test_creating_twice_is_success_only_for_the_same(kit, state):
         observed = await world.observe()
         manifest = kit.pod(observed, "one")
         await world.make(manifest, manifest)
-        other_attempt = {**manifest, "metadata": {**manifest["metadata"], "labels": {**manifest["metadata"]["labels"], labels.ATTEMPT: "2"}}}
+        other_attempt = {
+            **manifest,
+            "metadata": {**manifest["metadata"], "labels": {**manifest["metadata"]["labels"], labels.ATTEMPT: "2"}},
+        }
         with pytest.raises(Conflict, match="one is there already"):
             await world.make(other_attempt)
         await world.cluster.apply(observed, Delete("Pod", "one", (await world.pod("one")).uid))
@@ -167,7 +186,9 @@ async def test_an_edit_that_changes_the_result_is_refused_while_pods_live(kit, s
     """Refused names the field and what to do; without a pod the same edit is taken."""
     async with kit.opened(state) as world:
         await world.make(kit.pod(await world.observe(), "one", "import time; time.sleep(0.5)"))
-        with pytest.raises(Refused, match="TrainJob default/digits: epochs cannot change while the job runs; set suspend: true first"):
+        with pytest.raises(
+            Refused, match="TrainJob default/digits: epochs cannot change while the job runs; set suspend: true first"
+        ):
             await world.cluster.put(kit.job(epochs=2))
         await world.until_phase("one", PodPhase.SUCCEEDED)
         assert await world.cluster.put(kit.job(epochs=2)) == "configured"
@@ -188,7 +209,12 @@ async def test_watchers_hear_of_every_key_and_of_changes(kit, state):
     async with kit.opened(state) as world:
         watch = world.cluster.watch()
         assert await anext(watch) == world.resource.key
-        pipeline = {"apiVersion": "headrace.dev/v1alpha1", "kind": "DataPipeline", "metadata": {"name": "digits"}, "spec": {"source": {"sample": {"name": "Digits"}}, "sink": {"delta": {}}}}
+        pipeline = {
+            "apiVersion": "headrace.dev/v1alpha1",
+            "kind": "DataPipeline",
+            "metadata": {"name": "digits"},
+            "spec": {"source": {"sample": {"name": "Digits"}}, "sink": {"delta": {}}},
+        }
         await world.cluster.put(parse_object(pipeline))
         async with asyncio.timeout(5):
             assert {(await anext(watch)).kind, (await anext(watch)).kind} == {Kind.DATA_PIPELINE, Kind.TRAIN_JOB}
@@ -206,8 +232,16 @@ async def test_a_gang_starts_together_or_not_at_all(kit, state):
         gang = {labels.GANG: "g", labels.GANG_MINIMUM: "2"}
         await world.make(kit.pod(observed, "first", cpu="1500m"))
         await world.until_phase("first", PodPhase.RUNNING)
-        await world.make(kit.pod(observed, "head", cpu="400m", annotations=gang), kit.pod(observed, "worker", cpu="1", role="worker", annotations=gang))
-        waiting = await kit.until(lambda: next((pod for pod in world.cluster.pods(world.resource.key) if pod.name == "head" and "CPU" in pod.message), None))
+        await world.make(
+            kit.pod(observed, "head", cpu="400m", annotations=gang),
+            kit.pod(observed, "worker", cpu="1", role="worker", annotations=gang),
+        )
+        waiting = await kit.until(
+            lambda: next(
+                (pod for pod in world.cluster.pods(world.resource.key) if pod.name == "head" and "CPU" in pod.message),
+                None,
+            )
+        )
         assert (waiting.phase, waiting.reason) == (PodPhase.PENDING, "Waiting")
         assert waiting.message == "waits for 1.4 CPUs for itself and the pod that must start with it; 0.5 of 2 are free"
         await world.cluster.apply(observed, Delete("Pod", "first", (await world.pod("first")).uid, grace_seconds=0))
@@ -219,19 +253,39 @@ async def test_a_pod_that_never_fits_says_what_to_change(kit, state):
     """The message names what is asked for, what there is, and the field."""
     async with kit.opened(state) as world:
         await world.make(kit.pod(await world.observe(), "one", cpu="8"))
-        seen = await kit.until(lambda: next((pod for pod in world.cluster.pods(world.resource.key) if pod.reason), None))
-        assert (seen.reason, seen.message) == ("Unschedulable", "asks for 8 CPUs; this machine has 2 CPUs; lower spec.workers.resources.cpu or run it on a cluster")
+        seen = await kit.until(
+            lambda: next((pod for pod in world.cluster.pods(world.resource.key) if pod.reason), None)
+        )
+        assert (seen.reason, seen.message) == (
+            "Unschedulable",
+            "asks for 8 CPUs; this machine has 2 CPUs; lower spec.workers.resources.cpu or run it on a cluster",
+        )
 
 
 async def test_workers_find_their_head(kit, state):
     """A Service's address in the environment is the head's loopback port, which the head knows by its variable."""
     async with kit.opened(state) as world:
         observed = await world.observe()
-        service = kit.owned(observed, "Service", "head", spec={"selector": {labels.ROLE: "head"}, "ports": [{"port": 6379, "targetPort": "ray"}]})
-        head = kit.pod(observed, "head", "import os, time; print(os.environ['HEADRACE_PORT_RAY']); time.sleep(60)", ports=("ray",))
-        worker = kit.pod(observed, "worker", "import os; print(os.environ['HEADRACE_HEAD_ADDRESS'])", role="worker", env={"HEADRACE_HEAD_ADDRESS": "head:6379"})
+        service = kit.owned(
+            observed,
+            "Service",
+            "head",
+            spec={"selector": {labels.ROLE: "head"}, "ports": [{"port": 6379, "targetPort": "ray"}]},
+        )
+        head = kit.pod(
+            observed, "head", "import os, time; print(os.environ['HEADRACE_PORT_RAY']); time.sleep(60)", ports=("ray",)
+        )
+        worker = kit.pod(
+            observed,
+            "worker",
+            "import os; print(os.environ['HEADRACE_HEAD_ADDRESS'])",
+            role="worker",
+            env={"HEADRACE_HEAD_ADDRESS": "head:6379"},
+        )
         await world.make(service, worker)
-        waiting = await kit.until(lambda: next((pod for pod in world.cluster.pods(world.resource.key) if "Service" in pod.message), None))
+        waiting = await kit.until(
+            lambda: next((pod for pod in world.cluster.pods(world.resource.key) if "Service" in pod.message), None)
+        )
         assert (waiting.phase, waiting.message) == (PodPhase.PENDING, "waits for a pod behind the Service head")
         await world.make(head)
         await world.until_phase("worker", PodPhase.SUCCEEDED)
@@ -247,7 +301,28 @@ async def test_a_fixed_port_in_use_is_told(kit, state):
         other.listen()
         port = other.getsockname()[1]
         async with kit.opened(state) as world:
-            await world.make(kit.pod(await world.observe(), "one", ports=("http",), annotations={labels.LOCAL_PORT: str(port)}))
+            await world.make(
+                kit.pod(await world.observe(), "one", ports=("http",), annotations={labels.LOCAL_PORT: str(port)})
+            )
             seen = await world.until_phase("one", PodPhase.FAILED)
             assert (seen.reason, seen.disrupted) == ("PortInUse", False)
             assert seen.message == f"127.0.0.1:{port} is in use by another program; stop it or set spec.localPort"
+
+
+@pytest.mark.parametrize(
+    "over",
+    [
+        {"resources": {"requests": {"cpu": "many"}}},
+        {"env": [{"value": "x"}]},
+        {"command": "python"},
+        {"volumeMounts": [{}]},
+    ],
+)
+async def test_a_manifest_that_makes_no_sense_fails_its_pod_and_no_other(kit, state, over):
+    """podTemplate can spoil a pod; the pod says so, and the others run."""
+    async with kit.opened(state) as world:
+        observed = await world.observe()
+        await world.make(kit.pod(observed, "bad", container=over), kit.pod(observed, "good", "pass"))
+        seen = await world.until_phase("bad", PodPhase.FAILED)
+        assert seen.message
+        await world.until_phase("good", PodPhase.SUCCEEDED)

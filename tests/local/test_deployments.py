@@ -11,15 +11,28 @@ from headrace.plan import labels
 
 def deployment(replicas: int = 2, image: str = "new", **annotations: str) -> dict[str, Any]:
     """A Deployment."""
-    template = {"metadata": {"labels": {"role": "server"}, "annotations": annotations}, "spec": {"containers": [{"image": image}]}}
-    return {"kind": "Deployment", "metadata": {"name": "web", "namespace": "default", "uid": "d1", "generation": 3}, "spec": {"replicas": replicas, "template": template}}
+    template = {
+        "metadata": {"labels": {"role": "server"}, "annotations": annotations},
+        "spec": {"containers": [{"image": image}]},
+    }
+    return {
+        "kind": "Deployment",
+        "metadata": {"name": "web", "namespace": "default", "uid": "d1", "generation": 3},
+        "spec": {"replicas": replicas, "template": template},
+    }
 
 
 def pod(of: dict[str, Any], index: int, *, ready: bool = True, deleting: bool = False) -> LocalPod:
     """A pod of the Deployment at a place."""
     manifest = pod_manifest(of, index)
     going = {"deletionTimestamp": "2026-01-01T00:00:00Z"} if deleting else {}
-    return LocalPod.of({**manifest, "metadata": {**manifest["metadata"], "uid": manifest["metadata"]["name"], **going}, "status": {"ready": ready, "phase": "Running"}})
+    return LocalPod.of(
+        {
+            **manifest,
+            "metadata": {**manifest["metadata"], "uid": manifest["metadata"]["name"], **going},
+            "status": {"ready": ready, "phase": "Running"},
+        }
+    )
 
 
 NEW, OLD = deployment(), deployment(image="old")
@@ -31,7 +44,12 @@ CASES = {
     "the last places go first": (deployment(1), [pod(NEW, 0), pod(NEW, 1)], [], [pod_name(NEW, 1)]),
     "one more than wanted is made beside the old": (NEW, [pod(OLD, 0), pod(OLD, 1)], [0], []),
     "an old one goes when a new one is ready": (NEW, [pod(OLD, 0), pod(OLD, 1), pod(NEW, 0)], [], [pod_name(OLD, 0)]),
-    "no old one goes while the new one is not ready": (NEW, [pod(OLD, 0), pod(OLD, 1), pod(NEW, 0, ready=False)], [], []),
+    "no old one goes while the new one is not ready": (
+        NEW,
+        [pod(OLD, 0), pod(OLD, 1), pod(NEW, 0, ready=False)],
+        [],
+        [],
+    ),
     "an old one that is not ready is not kept": (NEW, [pod(OLD, 0, ready=False), pod(OLD, 1)], [0], [pod_name(OLD, 0)]),
     "the last old one goes at the end": (NEW, [pod(OLD, 1), pod(NEW, 0), pod(NEW, 1)], [], [pod_name(OLD, 1)]),
     "a name is free only when its pod is gone": (NEW, [pod(NEW, 0), pod(NEW, 1, deleting=True)], [], []),
@@ -60,10 +78,18 @@ def test_a_pod_belongs_to_its_deployment_and_has_the_templates_labels():
 def test_the_fixed_port_goes_to_the_first_pod_only():
     """Two pods cannot listen on one port."""
     of = deployment(2, **{labels.LOCAL_PORT: "8080"})
-    assert [labels.LOCAL_PORT in pod_manifest(of, index)["metadata"]["annotations"] for index in (0, 1)] == [True, False]
+    assert [labels.LOCAL_PORT in pod_manifest(of, index)["metadata"]["annotations"] for index in (0, 1)] == [
+        True,
+        False,
+    ]
 
 
 def test_the_status_counts_what_is_ready():
     """readyReplicas counts old and new, updatedReplicas the new."""
     status = roll(NEW, [pod(OLD, 0), pod(NEW, 0, ready=False), pod(NEW, 1)]).status
-    assert (status["observedGeneration"], status["replicas"], status["updatedReplicas"], status["readyReplicas"]) == (3, 3, 2, 2)
+    assert (status["observedGeneration"], status["replicas"], status["updatedReplicas"], status["readyReplicas"]) == (
+        3,
+        3,
+        2,
+        2,
+    )

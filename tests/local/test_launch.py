@@ -17,7 +17,7 @@ OBJECTS = {
 }
 WORLD = World(
     state_dir=Path("/state"), python="/venv/bin/python", environ={"PATH": "/bin", "HEADRACE_TOKEN": "outer", "HEADRACE_PORT_HTTP": "1"},
-    find=lambda kind, name: OBJECTS.get((kind, name)), resolve=lambda value: {"head:6379": "127.0.0.1:20001"}.get(value),
+    find=lambda kind, name: OBJECTS.get((kind, name)), resolve={"head:6379": "127.0.0.1:20001"}.get,
 )  # fmt: skip
 
 
@@ -38,13 +38,22 @@ def env(*entries, world=WORLD, **more) -> dict[str, str]:
 def test_python_is_the_interpreter_that_runs_headrace():
     """`python` in a command is the interpreter of the running headrace; other programs stay."""
     assert launch(pod(), FOLDER, WORLD).argv == ("/venv/bin/python", "-m", "headrace_workers.train")
-    assert launch(pod({"command": ["/bin/sh"], "args": ["-c", "true"]}), FOLDER, WORLD).argv == ("/bin/sh", "-c", "true")
+    assert launch(pod({"command": ["/bin/sh"], "args": ["-c", "true"]}), FOLDER, WORLD).argv == (
+        "/bin/sh",
+        "-c",
+        "true",
+    )
 
 
 def test_a_pod_knows_who_it_is():
     """Name, address, UID and state folder are set, whatever the manifest says about them."""
     seen = env({"name": "HEADRACE_POD_IP", "value": "10.0.0.1"})
-    assert (seen["HEADRACE_POD_NAME"], seen["HEADRACE_POD_IP"], seen["HEADRACE_POD_UID"], seen["HEADRACE_LOCAL_STATE"]) == ("one", "127.0.0.1", "u1", "/state")
+    assert (
+        seen["HEADRACE_POD_NAME"],
+        seen["HEADRACE_POD_IP"],
+        seen["HEADRACE_POD_UID"],
+        seen["HEADRACE_LOCAL_STATE"],
+    ) == ("one", "127.0.0.1", "u1", "/state")
 
 
 def test_the_environment_of_headrace_is_inherited_but_for_what_names_a_pod():
@@ -63,7 +72,10 @@ def test_ports_are_those_of_the_pod_object():
 
 def test_the_termination_log_is_in_the_pods_folder():
     """The final report goes to the pod's own folder."""
-    assert env({"name": "HEADRACE_TERMINATION_LOG", "value": "/dev/termination-log"})["HEADRACE_TERMINATION_LOG"] == "/state/pods/one/termination-log"
+    assert (
+        env({"name": "HEADRACE_TERMINATION_LOG", "value": "/dev/termination-log"})["HEADRACE_TERMINATION_LOG"]
+        == "/state/pods/one/termination-log"
+    )
 
 
 MOVED = {
@@ -81,14 +93,21 @@ MOVED = {
 @pytest.mark.parametrize(("written", "moved"), MOVED.values(), ids=MOVED.keys())
 def test_paths_below_a_mount_are_moved(written, moved):
     """Values and arguments that name a path below a mount name the folder that stands for it."""
-    container = {"env": [{"name": "X", "value": written}], "args": [written], "volumeMounts": [{"name": "spec", "mountPath": "/etc/headrace"}]}
+    container = {
+        "env": [{"name": "X", "value": written}],
+        "args": [written],
+        "volumeMounts": [{"name": "spec", "mountPath": "/etc/headrace"}],
+    }
     seen = launch(pod(container, volumes=[{"name": "spec", "configMap": {"name": "run"}}]), FOLDER, WORLD)
     assert (seen.environment["X"], seen.argv[-1]) == (moved, moved)
 
 
 VOLUMES = {
     "a ConfigMap": ({"configMap": {"name": "run"}}, {"volumes/v/run.json": b"{}", "volumes/v/other": b"x"}),
-    "some keys": ({"configMap": {"name": "run", "items": [{"key": "other", "path": "deep/name"}]}}, {"volumes/v/deep/name": b"x"}),
+    "some keys": (
+        {"configMap": {"name": "run", "items": [{"key": "other", "path": "deep/name"}]}},
+        {"volumes/v/deep/name": b"x"},
+    ),
     "a Secret": ({"secret": {"secretName": "token"}}, {"volumes/v/token": b"s3cret"}),
     "an empty folder": ({"emptyDir": {}}, {}),
     "an optional ConfigMap": ({"configMap": {"name": "none", "optional": True}}, {}),
@@ -98,20 +117,36 @@ VOLUMES = {
 @pytest.mark.parametrize(("source", "files"), VOLUMES.values(), ids=VOLUMES.keys())
 def test_volumes_become_folders(source, files):
     """A volume is a folder below the pod's with the files that it would have."""
-    seen = launch(pod({"volumeMounts": [{"name": "v", "mountPath": "/v"}]}, volumes=[{"name": "v", **source}]), FOLDER, WORLD)
+    seen = launch(
+        pod({"volumeMounts": [{"name": "v", "mountPath": "/v"}]}, volumes=[{"name": "v", **source}]), FOLDER, WORLD
+    )
     assert (dict(seen.files), seen.folders) == (files, ("volumes/v",))
 
 
-@pytest.mark.parametrize("path", ["/tmp", "/dev/shm"])  # noqa: S108
+@pytest.mark.parametrize("path", ["/tmp", "/dev/shm"])
 def test_scratch_folders_that_every_machine_has_stay(path):
     """An emptyDir at /tmp or /dev/shm is that folder: socket paths below it must be short."""
-    seen = launch(pod({"env": [{"name": "X", "value": f"{path}/ray"}], "volumeMounts": [{"name": "v", "mountPath": path}]}, volumes=[{"name": "v", "emptyDir": {}}]), FOLDER, WORLD)
+    seen = launch(
+        pod(
+            {"env": [{"name": "X", "value": f"{path}/ray"}], "volumeMounts": [{"name": "v", "mountPath": path}]},
+            volumes=[{"name": "v", "emptyDir": {}}],
+        ),
+        FOLDER,
+        WORLD,
+    )
     assert (seen.environment["X"], seen.folders) == (f"{path}/ray", ())
 
 
 def test_a_host_path_is_itself():
     """A hostPath volume needs no folder; paths below its mount lead there."""
-    seen = launch(pod({"args": ["/data/x"], "volumeMounts": [{"name": "v", "mountPath": "/data"}]}, volumes=[{"name": "v", "hostPath": {"path": "/srv/data"}}]), FOLDER, WORLD)
+    seen = launch(
+        pod(
+            {"args": ["/data/x"], "volumeMounts": [{"name": "v", "mountPath": "/data"}]},
+            volumes=[{"name": "v", "hostPath": {"path": "/srv/data"}}],
+        ),
+        FOLDER,
+        WORLD,
+    )
     assert (seen.argv[-1], seen.folders) == ("/srv/data/x", ())
 
 
@@ -159,9 +194,21 @@ def test_a_pod_waits_for_what_it_refers_to(entry, message):
 
 
 REFUSED = {
-    "a claim": ({"volumeMounts": [{"name": "v", "mountPath": "/v"}]}, [{"name": "v", "persistentVolumeClaim": {"claimName": "c"}}], "mounts the volume v from persistentVolumeClaim, which local mode does not have; use hostPath there"),
-    "a field": ({"env": [{"name": "X", "valueFrom": {"fieldRef": {"fieldPath": "spec.priority"}}}]}, [], "the field spec.priority, which local mode does not know; write its value"),
-    "another source": ({"env": [{"name": "X", "valueFrom": {"resourceFieldRef": {"resource": "limits.cpu"}}}]}, [], "takes X from resourceFieldRef, which local mode does not know; write its value"),
+    "a claim": (
+        {"volumeMounts": [{"name": "v", "mountPath": "/v"}]},
+        [{"name": "v", "persistentVolumeClaim": {"claimName": "c"}}],
+        "mounts the volume v from persistentVolumeClaim, which local mode does not have; use hostPath there",
+    ),
+    "a field": (
+        {"env": [{"name": "X", "valueFrom": {"fieldRef": {"fieldPath": "spec.priority"}}}]},
+        [],
+        "the field spec.priority, which local mode does not know; write its value",
+    ),
+    "another source": (
+        {"env": [{"name": "X", "valueFrom": {"resourceFieldRef": {"resource": "limits.cpu"}}}]},
+        [],
+        "takes X from resourceFieldRef, which local mode does not know; write its value",
+    ),
     "no command": ({"command": []}, [], "has no command"),
 }
 

@@ -14,7 +14,11 @@ NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 def test_a_second_program_is_told_who_is_first(tmp_path):
     """The refusal names the folder, the command, its process number and what to do."""
-    with hold(tmp_path, "headrace run", NOW), pytest.raises(FolderLocked) as refusal, hold(tmp_path, "headrace run", NOW):
+    with (
+        hold(tmp_path, "headrace run", NOW),
+        pytest.raises(FolderLocked) as refusal,
+        hold(tmp_path, "headrace run", NOW),
+    ):
         pass
     message = str(refusal.value)
     assert message.startswith(f"{tmp_path} is in use by headrace run (pid {os.getpid()}) since ")

@@ -22,7 +22,10 @@ def test_logs_are_found_by_object_oldest_attempt_first(tmp_path):
     """log_paths names the pods of an object, also when they are gone."""
     for number in (2, 1):
         attempt(tmp_path, number)
-    assert [(name, path.read_text()) for name, path in logs.log_paths(tmp_path, KEY)] == [("head-1", "attempt 1\n"), ("head-2", "attempt 2\n")]
+    assert [(name, path.read_text()) for name, path in logs.log_paths(tmp_path, KEY)] == [
+        ("head-1", "attempt 1\n"),
+        ("head-2", "attempt 2\n"),
+    ]
     assert logs.log_paths(tmp_path, KEY.model_copy(update={"name": "other"})) == []
 
 
@@ -30,7 +33,14 @@ def test_the_newest_attempts_are_kept_and_those_that_live(tmp_path):
     """Five ended attempts stay, and every attempt with a pod that is there."""
     folders = {number: attempt(tmp_path, number) for number in range(1, 9)}
     logs.prune(tmp_path, KEY, [folders[1]])
-    assert [name for name, _ in logs.log_paths(tmp_path, KEY)] == ["head-1", "head-4", "head-5", "head-6", "head-7", "head-8"]
+    assert [name for name, _ in logs.log_paths(tmp_path, KEY)] == [
+        "head-1",
+        "head-4",
+        "head-5",
+        "head-6",
+        "head-7",
+        "head-8",
+    ]
 
 
 def test_a_long_log_is_cut(tmp_path, monkeypatch):

@@ -34,6 +34,8 @@ def test_the_machine_has_what_the_process_may_use():
 
 def test_a_limit_counts_where_there_is_no_request():
     """Requests come first, as in Kubernetes; what is not named is not asked for."""
-    container = {"resources": {"requests": {"cpu": "500m"}, "limits": {"cpu": "2", "memory": "1Gi", "nvidia.com/gpu": "1"}}}
+    container = {
+        "resources": {"requests": {"cpu": "500m"}, "limits": {"cpu": "2", "memory": "1Gi", "nvidia.com/gpu": "1"}}
+    }
     assert requested(container, "nvidia.com/gpu") == Amount(0.5, 2**30, 1)
     assert requested({}, "nvidia.com/gpu") == Amount()

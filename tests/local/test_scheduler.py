@@ -29,9 +29,21 @@ CASES = {
     "a gang whose minimum is not made yet waits and blocks nobody": ([], [*gang("g", 1), claim("b2", 2.0)], ["b2"]),
     "a gang starts with its minimum when not all of it fits": ([], gang("g", 1, 2, 3), ["g1", "g2"]),
     "the rest of a gang follows when there is room": (gang("g", 1), gang("g", 2, minimum=1), ["g2"]),
-    "the rest of a gang does not overtake a pod that waits": ([claim("a1", 1.5)], [*gang("g", 2, cpus=0.25, minimum=0), claim("b3", 1.0)], []),
-    "the rest of a gang does not hold up a pod that comes later": (gang("g", 1, cpus=1.0), [*gang("g", 2, cpus=1.5, minimum=1), claim("b3", 1.0)], ["b3"]),
-    "a lost member of a gang is needed before the rest": (gang("g", 1, cpus=0.5), gang("g", 7, cpus=1.5, minimum=2), ["g7"]),
+    "the rest of a gang does not overtake a pod that waits": (
+        [claim("a1", 1.5)],
+        [*gang("g", 2, cpus=0.25, minimum=0), claim("b3", 1.0)],
+        [],
+    ),
+    "the rest of a gang does not hold up a pod that comes later": (
+        gang("g", 1, cpus=1.0),
+        [*gang("g", 2, cpus=1.5, minimum=1), claim("b3", 1.0)],
+        ["b3"],
+    ),
+    "a lost member of a gang is needed before the rest": (
+        gang("g", 1, cpus=0.5),
+        gang("g", 7, cpus=1.5, minimum=2),
+        ["g7"],
+    ),
     "a gang that can never fit does not hold up others": ([], [*gang("g", 1, 2, cpus=1.5), claim("b3", 2.0)], ["b3"]),
 }
 
@@ -41,20 +53,60 @@ def test_who_starts(held, waiting, starts):
     """Who starts is decided by order, room and gangs alone."""
     placement = place(TWO, held, waiting)
     assert list(placement.start) == starts
-    assert set(placement.verdicts) == {one.name for one in waiting} - set(starts)
+    assert set(placement.verdicts) == {one.uid for one in waiting} - set(starts)
 
 
 GIB = 2**30
 SENTENCES = {
-    "too many CPUs": ([], [claim("a1", 8)], "Unschedulable", "asks for 8 CPUs; this machine has 2 CPUs; lower workers.resources.cpu or run it on a cluster"),
-    "too much memory": ([], [claim("a1", memory=16 * GIB)], "Unschedulable", "asks for 16.0 GiB of memory; this machine has 8.0 GiB of memory; lower workers.resources.memory or run it on a cluster"),
-    "no GPU": ([], [claim("a1", gpus=1)], "Unschedulable", "asks for 1 GPU; this machine has 0 GPUs; if it has some, name them in CUDA_VISIBLE_DEVICES; lower workers.resources.gpu or run it on a cluster"),
-    "a gang too large": ([], gang("a", 1, 2, 3, minimum=3), "Unschedulable", "and the 2 pods that must start with it ask for 3 CPUs; this machine has 2 CPUs; lower workers.resources.cpu or run it on a cluster"),
-    "another field": ([], [claim("a1", 8, field="spec.resources")], "Unschedulable", "asks for 8 CPUs; this machine has 2 CPUs; lower spec.resources.cpu or run it on a cluster"),
+    "too many CPUs": (
+        [],
+        [claim("a1", 8)],
+        "Unschedulable",
+        "asks for 8 CPUs; this machine has 2 CPUs; lower spec.workers.resources.cpu or run it on a cluster",
+    ),
+    "too much memory": (
+        [],
+        [claim("a1", memory=16 * GIB)],
+        "Unschedulable",
+        "asks for 16.0 GiB of memory; this machine has 8.0 GiB of memory; lower spec.workers.resources.memory or run it on a cluster",
+    ),
+    "no GPU": (
+        [],
+        [claim("a1", gpus=1)],
+        "Unschedulable",
+        "asks for 1 GPU; this machine has 0 GPUs; if it has some, name them in CUDA_VISIBLE_DEVICES; lower spec.workers.resources.gpu or run it on a cluster",
+    ),
+    "a gang too large": (
+        [],
+        gang("a", 1, 2, 3, minimum=3),
+        "Unschedulable",
+        "and the 2 pods that must start with it ask for 3 CPUs; this machine has 2 CPUs; lower spec.workers.resources.cpu or run it on a cluster",
+    ),
+    "another field": (
+        [],
+        [claim("a1", 8, field="spec.resources")],
+        "Unschedulable",
+        "asks for 8 CPUs; this machine has 2 CPUs; lower spec.resources.cpu or run it on a cluster",
+    ),
     "no room now": ([claim("b0", 1.6)], [claim("a1", 1)], "Waiting", "waits for 1 CPU; 0.4 of 2 are free"),
-    "no room for a gang": ([claim("b0", 1)], gang("a", 1, 2), "Waiting", "waits for 2 CPUs for itself and the pod that must start with it; 1 of 2 are free"),
-    "others first": ([claim("b0", 1.5)], [claim("c0", 1), claim("a1", 0.1)], "Waiting", "waits for its turn; pods that were made earlier wait for room"),
-    "a gang half made": ([], gang("a", 1, minimum=3), "Waiting", "waits for 2 more pods of its gang to be made"),
+    "no room for a gang": (
+        [claim("b0", 1)],
+        gang("a", 1, 2),
+        "Waiting",
+        "waits for 2 CPUs for itself and the pod that must start with it; 1 of 2 are free",
+    ),
+    "others first": (
+        [claim("b0", 1.5)],
+        [claim("c0", 1), claim("a1", 0.1)],
+        "Waiting",
+        "waits for its turn; pods that were made earlier wait for room",
+    ),
+    "a gang half made": (
+        [],
+        gang("a", 1, minimum=3),
+        "Waiting",
+        "waits until 2 more of the pods that must start with it are made",
+    ),
 }
 
 

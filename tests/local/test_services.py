@@ -29,7 +29,11 @@ CASES = {
     "by the whole name": ("head.default.svc.cluster.local:6379", [pod()], "127.0.0.1:20001"),
     "to a ready pod first": ("head:6379", [pod("new", 2, 20010), pod("old", 1, 20020, ready=True)], "127.0.0.1:20020"),
     "to the newest pod then": ("head:6379", [pod("old", 1, 20010), pod("new", 2, 20020)], "127.0.0.1:20020"),
-    "never to a pod that has ended or goes": ("head:6379", [pod("a", 3, 1, phase="Failed"), pod("b", 2, 2, deleting=True), pod("c", 1, 20030)], "127.0.0.1:20030"),
+    "never to a pod that has ended or goes": (
+        "head:6379",
+        [pod("a", 3, 1, phase="Failed"), pod("b", 2, 2, deleting=True), pod("c", 1, 20030)],
+        "127.0.0.1:20030",
+    ),
     "not for another host": ("other:6379", [pod()], None),
     "not for another port": ("head:1", [pod()], None),
     "not for a text that is no address": ("/bin:/usr/bin", [pod()], None),
@@ -43,7 +47,9 @@ def test_an_address_leads_to_a_pod(value, pods, address):
     assert resolve(value, "default", [SERVICE], pods) == address
 
 
-@pytest.mark.parametrize("pods", [[], [pod(role="worker")], [pod(namespace="other")]], ids=["none", "other labels", "other namespace"])
+@pytest.mark.parametrize(
+    "pods", [[], [pod(role="worker")], [pod(namespace="other")]], ids=["none", "other labels", "other namespace"]
+)
 def test_a_service_without_a_pod_is_waited_for(pods):
     """A pod that needs a Service waits until there is a pod behind it."""
     with pytest.raises(NotYet, match="waits for a pod behind the Service head"):

@@ -23,11 +23,20 @@ http.server.ThreadingHTTPServer(("127.0.0.1", int(os.environ["HEADRACE_PORT_HTTP
 
 async def apply_web(kit, world, answer: str, script: str = WEB, annotations=None) -> None:
     """Applies a Deployment of one server."""
-    probe = {"readinessProbe": {"httpGet": {"path": "/readyz", "port": "http"}, "periodSeconds": 1, "failureThreshold": 1, "timeoutSeconds": 10}}
+    probe = {
+        "readinessProbe": {
+            "httpGet": {"path": "/readyz", "port": "http"},
+            "periodSeconds": 1,
+            "failureThreshold": 1,
+            "timeoutSeconds": 10,
+        }
+    }
     spec = kit.pod_spec(script, ports=("http",), env={"ANSWER": answer}, restartPolicy="Always", container=probe)
     template = {"metadata": {"labels": {labels.ROLE: "server"}, "annotations": annotations or {}}, "spec": spec}
     observed = await world.observe()
-    await world.cluster.apply(observed, Apply(kit.owned(observed, "Deployment", "web", spec={"replicas": 1, "template": template})))
+    await world.cluster.apply(
+        observed, Apply(kit.owned(observed, "Deployment", "web", spec={"replicas": 1, "template": template}))
+    )
 
 
 async def ask(port: int, path: str = "/") -> str:
@@ -53,12 +62,16 @@ async def test_a_server_is_replaced_without_a_gap(kit, state):
         await apply_web(kit, world, "old")
         old = (await kit.until(lambda: ready(world)))[0]
         assert await ask(old.ports["http"]) == "old"
-        await kit.until(lambda: world.cluster._store.get("Deployment", "default", "web")["status"]["readyReplicas"] == 1)
+        await kit.until(
+            lambda: world.cluster._store.get("Deployment", "default", "web")["status"]["readyReplicas"] == 1
+        )
         await apply_web(kit, world, "new")
 
         async def only_new() -> bool:
             assert ready(world), "no server was ready for a while"
-            return [pod.name for pod in world.cluster.pods(world.resource.key)] != [old.name] and len(world.cluster.pods(world.resource.key)) == 1
+            return [pod.name for pod in world.cluster.pods(world.resource.key)] != [old.name] and len(
+                world.cluster.pods(world.resource.key)
+            ) == 1
 
         await kit.until(only_new)
         assert await ask(ready(world)[0].ports["http"]) == "new"
@@ -70,8 +83,15 @@ async def test_a_server_that_ends_is_started_again_on_its_port(kit, state):
         await apply_web(kit, world, "here")
         first = (await kit.until(lambda: ready(world)))[0]
         await ask(first.ports["http"], "/die")
-        waiting = await kit.until(lambda: next((pod for pod in world.cluster.pods(world.resource.key) if pod.reason), None))
-        assert (waiting.phase, waiting.ready, waiting.reason, waiting.message) == (PodPhase.RUNNING, False, "CrashLoopBackOff", "ended with exit code 1: up; starts again in 1 s")
+        waiting = await kit.until(
+            lambda: next((pod for pod in world.cluster.pods(world.resource.key) if pod.reason), None)
+        )
+        assert (waiting.phase, waiting.ready, waiting.reason, waiting.message) == (
+            PodPhase.RUNNING,
+            False,
+            "CrashLoopBackOff",
+            "ended with exit code 1: up; starts again in 1 s",
+        )
         again = (await kit.until(lambda: ready(world)))[0]
         assert (again.uid, again.ports) == (first.uid, first.ports)
         assert world.log("web-*").count("up") == 2
@@ -95,8 +115,12 @@ async def test_a_server_whose_fixed_port_is_taken_tries_again(kit, state, unused
     other = await asyncio.start_server(lambda *_: None, "127.0.0.1", unused_port)
     async with kit.opened(state) as world:
         await apply_web(kit, world, "here", annotations={labels.LOCAL_PORT: str(unused_port)})
-        waiting = await kit.until(lambda: next((pod for pod in world.cluster.pods(world.resource.key) if pod.reason == "PortInUse"), None))
-        assert waiting.message.startswith(f"127.0.0.1:{unused_port} is in use by another program; stop it or set spec.localPort")
+        waiting = await kit.until(
+            lambda: next((pod for pod in world.cluster.pods(world.resource.key) if pod.reason == "PortInUse"), None)
+        )
+        assert waiting.message.startswith(
+            f"127.0.0.1:{unused_port} is in use by another program; stop it or set spec.localPort"
+        )
         other.close()
         await other.wait_closed()
         await kit.until(lambda: ready(world))

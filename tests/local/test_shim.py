@@ -52,7 +52,12 @@ def wait_until(fact) -> None:
 
 @pytest.mark.parametrize(
     ("script", "code", "number"),
-    [("pass", 0, None), ("raise SystemExit(3)", 3, None), ("import os; os.kill(os.getpid(), 9)", 137, 9), ("import os; os.abort()", 134, 6)],
+    [
+        ("pass", 0, None),
+        ("raise SystemExit(3)", 3, None),
+        ("import os; os.kill(os.getpid(), 9)", 137, 9),
+        ("import os; os.abort()", 134, 6),
+    ],
 )
 def test_the_end_is_told(run, tmp_path, script, code, number):
     """The exit code is the command's own, or 128 and the signal that ended it."""
@@ -70,7 +75,9 @@ def test_a_command_that_does_not_exist_ends_with_127(run, tmp_path):
 
 def test_sigterm_is_passed_on(run, tmp_path):
     """The command gets SIGTERM and may end in its own way."""
-    shim = run("import signal, sys, time; signal.signal(15, lambda *_: sys.exit(3)); print('up', flush=True); time.sleep(60)")
+    shim = run(
+        "import signal, sys, time; signal.signal(15, lambda *_: sys.exit(3)); print('up', flush=True); time.sleep(60)"
+    )
     wait_until(lambda: "up" in (tmp_path / "log").read_text())
     assert processes.ask_to_end(tmp_path, 0, "u1")
     shim.wait(20)
@@ -150,6 +157,8 @@ def test_processes_that_hide_their_environment_are_found(run, tmp_path):
     assert veiled in {process.pid for process in processes.find_marked(tmp_path, {})["u1"]}
     shim.kill()
     shim.wait(20)
-    wait_until(lambda: [process.pid for process in processes.find_marked(tmp_path, {shim.pid: "u1"}).get("u1", [])] == [veiled])
+    wait_until(
+        lambda: [process.pid for process in processes.find_marked(tmp_path, {shim.pid: "u1"}).get("u1", [])] == [veiled]
+    )
     processes.kill(processes.find_marked(tmp_path, {shim.pid: "u1"})["u1"])
     assert processes.find_marked(tmp_path, {shim.pid: "u1"}) == {}

@@ -27,7 +27,11 @@ def test_a_created_object_gets_the_metadata_of_a_server(tmp_path):
     """An object gets a UID, generation 1, a version and a time when it is created, and keeps none that it came with."""
     raw = Store(tmp_path, clock).create({**manifest(), "metadata": {"name": "one", "uid": "mine"}})
     assert raw["metadata"]["uid"] != "mine"
-    assert (raw["metadata"]["generation"], raw["metadata"]["resourceVersion"], raw["metadata"]["namespace"]) == (1, "1", "default")
+    assert (raw["metadata"]["generation"], raw["metadata"]["resourceVersion"], raw["metadata"]["namespace"]) == (
+        1,
+        "1",
+        "default",
+    )
     assert raw["metadata"]["creationTimestamp"] == "2026-01-02T00:00:00.000Z"
 
 
@@ -149,5 +153,5 @@ def test_an_object_of_another_version_is_named(tmp_path, kit):
     store.create(kit.job("digits").wire())
     path = tmp_path / "objects/TrainJob/default/digits.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "spec": {}}))
-    with pytest.raises(UnreadableState, match="TrainJob default/digits .* use the version of Headrace that wrote it"):
+    with pytest.raises(UnreadableState, match=r"TrainJob default/digits .* use the version of Headrace that wrote it"):
         read_objects(tmp_path)

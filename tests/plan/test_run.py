@@ -78,6 +78,7 @@ def test_a_run_pins_its_dataset_version() -> None:
         pytest.param([ended(phase=ReportPhase.COMPLETE)], Phase.PENDING, (2, 1, 0), id="complete without a result is a restart"),
         pytest.param([head(), pod(phase=PodPhase.FAILED, exit_code=137)], Phase.RUNNING, (1, 1, 0), id="a killed worker counts as a restart, in place"),
         pytest.param([head(), pod(phase=PodPhase.FAILED, disrupted=True)], Phase.RUNNING, (1, 0, 1), id="an evicted worker does not spend a restart"),
+        pytest.param([head(live=report(ReportPhase.COMPLETE)), pod(phase=PodPhase.FAILED, exit_code=1)], Phase.RUNNING, (1, 0, 0), id="workers that end with their head are not lost"),
         pytest.param([head(phase=PodPhase.FAILED, deleting=True)], Phase.RUNNING, (1, 0, 0), id="a head that is being deleted is waited for"),
         pytest.param([head(attempt=9, phase=PodPhase.FAILED)], Phase.PENDING, (2, 0, 1), id="a head of another attempt says nothing"),
     ],

@@ -55,7 +55,11 @@ def in_brief(status: Status) -> str:
     """A status in a few words, for the trace."""
     if isinstance(status, RunStatus):
         return f"{status.phase} run {status.run} attempt {status.attempt} restarts {status.restarts} disruptions {status.disruptions} step {status.progress.step if status.progress else '-'}"
-    rollout = f"{status.rollout.candidate.name} step {status.rollout.step} weight {status.rollout.weight}" if status.rollout else "no rollout"
+    rollout = (
+        f"{status.rollout.candidate.name} step {status.rollout.step} weight {status.rollout.weight}"
+        if status.rollout
+        else "no rollout"
+    )
     return f"{status.phase} stable {status.stable.name if status.stable else '-'} {rollout} {status.history[0].verdict if status.history else ''}"
 
 
@@ -91,10 +95,17 @@ def pods_are_of_recorded_attempts(world: World) -> None:
     for name, pod in sorted(world.store.pods.items()):
         if labels.RUN in pod.labels:
             uid, run, attempt = attempt_of(pod)
-            require((run, attempt) in world.truth.recorded.get(uid, set()), f"{name} is of run {run} attempt {attempt}, which no status recorded")
+            require(
+                (run, attempt) in world.truth.recorded.get(uid, set()),
+                f"{name} is of run {run} attempt {attempt}, which no status recorded",
+            )
 
 
-AFTER_EVERY_WRITE: tuple[Callable[[World], None], ...] = (no_place_is_taken_twice, one_attempt_lives_at_once, pods_are_of_recorded_attempts)
+AFTER_EVERY_WRITE: tuple[Callable[[World], None], ...] = (
+    no_place_is_taken_twice,
+    one_attempt_lives_at_once,
+    pods_are_of_recorded_attempts,
+)
 
 
 def check_world(world: World) -> None:
@@ -125,27 +136,43 @@ def _check_conditions(saved: HeadraceObject) -> None:
     conditions, generation = saved.status.conditions, saved.metadata.generation
     types = [condition.type for condition in conditions]
     require(len(types) == len(set(types)), f"{saved.key}: a condition is there twice: {types}")
-    require(saved.status.observed_generation <= generation, f"{saved.key}: observedGeneration is ahead of the generation")
+    require(
+        saved.status.observed_generation <= generation, f"{saved.key}: observedGeneration is ahead of the generation"
+    )
     for condition in conditions:
         require(bool(condition.message), f"{saved.key}: the condition {condition.type} has no message")
-        require(condition.observed_generation <= generation, f"{saved.key}: {condition.type} is about a generation to come")
-    require(not (_holds(conditions, "Complete") and _holds(conditions, "Failed")), f"{saved.key} is Complete and Failed at once")
+        require(
+            condition.observed_generation <= generation, f"{saved.key}: {condition.type} is about a generation to come"
+        )
+    require(
+        not (_holds(conditions, "Complete") and _holds(conditions, "Failed")),
+        f"{saved.key} is Complete and Failed at once",
+    )
 
 
 def _check_run(world: World, before: RunStatus, saved: HeadraceObject) -> None:
     status, uid = saved.status, saved.metadata.uid
     assert isinstance(status, RunStatus)
     complete = status.phase == Phase.COMPLETE or _holds(status.conditions, "Complete")
-    require(not complete or (uid, status.run, status.attempt) in world.truth.completed, f"{saved.key} says Complete, but no head of run {status.run} attempt {status.attempt} did")
+    require(
+        not complete or (uid, status.run, status.attempt) in world.truth.completed,
+        f"{saved.key} says Complete, but no head of run {status.run} attempt {status.attempt} did",
+    )
     require(status.percent is None or 0 <= status.percent <= 100, f"{saved.key}: {status.percent} percent")
     require(status.run >= before.run, f"{saved.key}: run went back from {before.run} to {status.run}")
     if status.run == before.run:
         for counter in ("attempt", "restarts", "disruptions"):
             old, new = getattr(before, counter), getattr(status, counter)
             require(new >= old, f"{saved.key}: {counter} went back from {old} to {new}")
-        require(before.phase not in FINISHED or status.phase == before.phase, f"{saved.key}: run {status.run} was {before.phase} and is {status.phase}")
+        require(
+            before.phase not in FINISHED or status.phase == before.phase,
+            f"{saved.key}: run {status.run} was {before.phase} and is {status.phase}",
+        )
     else:
-        require(status.digest != before.digest, f"{saved.key}: run {status.run} was started with the digest of run {before.run}")
+        require(
+            status.digest != before.digest,
+            f"{saved.key}: run {status.run} was started with the digest of run {before.run}",
+        )
     limit = world.truth.restart_limits.get(uid, 0)
     require(status.restarts <= limit, f"{saved.key}: {status.restarts} restarts where {limit} are allowed")
 
@@ -157,13 +184,22 @@ def _check_endpoint(world: World, observed: Observed, saved: HeadraceObject) -> 
         require(not _holds(status.conditions, "Ready"), f"{saved.key} is Ready without a version")
         return
     ready = {world.truth.served.get(pod.uid) for pod in observed.pods if pod.ready}
-    require(not _holds(status.conditions, "Ready") or stable.name in ready, f"{saved.key} is Ready without a ready server of {stable.name}")
+    require(
+        not _holds(status.conditions, "Ready") or stable.name in ready,
+        f"{saved.key} is Ready without a ready server of {stable.name}",
+    )
     require(stable.name in world.truth.versions, f"{saved.key}: no job ever offered {stable.name}")
-    require((uid, stable.name) not in world.truth.lost_rollouts, f"{saved.key}: {stable.name} is stable after it lost its rollout")
+    require(
+        (uid, stable.name) not in world.truth.lost_rollouts,
+        f"{saved.key}: {stable.name} is stable after it lost its rollout",
+    )
     displaced = world.truth.first_stable[uid] != stable.name
     judged = saved.spec.rollout.canary is not None  # type: ignore[union-attr]
     hopeless = world.truth.versions[stable.name].hopeless
-    require(not (displaced and judged and hopeless), f"{saved.key}: {stable.name}, which fails every second request, was promoted")
+    require(
+        not (displaced and judged and hopeless),
+        f"{saved.key}: {stable.name}, which fails every second request, was promoted",
+    )
 
 
 def check_routing(table: Routing) -> None:
@@ -184,7 +220,10 @@ def check_rest(world: World) -> None:
         require(owner_uid(child) in world.store.living_uids(), f"{kind} {name} has no owner any more")
     for key in sorted(world.store.objects, key=str):
         resource = world.store.objects[key]
-        require((fault := unrest(world, resource)) is None, f"{key} did not come to rest: {fault}: {in_brief(resource.status)}")
+        require(
+            (fault := unrest(world, resource)) is None,
+            f"{key} did not come to rest: {fault}: {in_brief(resource.status)}",
+        )
 
 
 def unrest(world: World, resource: HeadraceObject) -> str | None:
@@ -192,13 +231,23 @@ def unrest(world: World, resource: HeadraceObject) -> str | None:
     status: Any = resource.status
     if status.observed_generation != resource.metadata.generation:
         return "its status is about an older generation"
-    live = sorted(name for name, pod in world.store.pods.items() if pod.labels[labels.UID] == resource.metadata.uid and not pod.terminated)
+    live = sorted(
+        name
+        for name, pod in world.store.pods.items()
+        if pod.labels[labels.UID] == resource.metadata.uid and not pod.terminated
+    )
     if isinstance(status, RunStatus):
         if status.phase in FINISHED or (resource.spec.suspend and status.phase == Phase.SUSPENDED):
             return f"pods are left: {', '.join(live)}" if live else None
         return None if _lacks_data(world, resource) and status.phase == Phase.PENDING else "it is not finished"
     if resource.spec.suspend:
-        return f"pods are left: {', '.join(live)}" if live else None if status.phase == EndpointPhase.SUSPENDED else "it is not suspended"
+        return (
+            f"pods are left: {', '.join(live)}"
+            if live
+            else None
+            if status.phase == EndpointPhase.SUSPENDED
+            else "it is not suspended"
+        )
     if status.rollout:
         return "its rollout does not end"
     if status.stable and world.truth.versions[status.stable.name].starts and status.phase != EndpointPhase.READY:

@@ -46,7 +46,9 @@ class SimulatedCluster:
         return Observed(
             object=resource,
             pods=tuple(self._seen(pod) for _, pod in sorted(pods.items()) if pod.labels.get(labels.UID) == uid),
-            children=tuple(child for _, child in sorted(children.items()) if child["metadata"]["labels"].get(labels.UID) == uid),
+            children=tuple(
+                child for _, child in sorted(children.items()) if child["metadata"]["labels"].get(labels.UID) == uid
+            ),
             related=dependents.related(resource, [others[name] for name in sorted(others, key=str)]),
         )
 
@@ -70,7 +72,9 @@ class SimulatedCluster:
         if stored == current.status:
             return
         self._perhaps_unavailable()
-        world.note(f"{_shown_time(world)} {key} status {hashlib.sha256(text.encode()).hexdigest()[:8]} {checkers.in_brief(stored)}")
+        world.note(
+            f"{_shown_time(world)} {key} status {hashlib.sha256(text.encode()).hexdigest()[:8]} {checkers.in_brief(stored)}"
+        )
         saved = world.store.replace_status(current, stored)
         checkers.remember(world, saved)
         checkers.check_saved(world, observed, current, saved, len(text))
@@ -145,7 +149,7 @@ class SimulatedCluster:
         store.commit()
 
     def _stored(self, manifest: Raw, existing: Raw | None) -> Raw:
-        before = existing["metadata"] if existing else {"uid": self._world.store.new_uid(), "generation": 0}
+        before: Raw = existing["metadata"] if existing else {"uid": self._world.store.new_uid(), "generation": 0}
         extra = {"templateHash": serving.template_hash(manifest)} if manifest["kind"] == "Deployment" else {}
         metadata = {**manifest["metadata"], "uid": before["uid"], "generation": before["generation"] + 1, **extra}
         status = {"status": existing["status"]} if existing and "status" in existing else {}
@@ -184,7 +188,9 @@ class SimulatedCluster:
         if life.routing != table:
             life.routing = table
             if pod.live:
-                world.store.put_pod(replace(pod, live=pod.live.model_copy(update={"routing": table, "time": world.now})))
+                world.store.put_pod(
+                    replace(pod, live=pod.live.model_copy(update={"routing": table, "time": world.now}))
+                )
             world.store.commit()
 
 
@@ -202,5 +208,8 @@ def describe(action: Action) -> str:
         case DeleteSelf():
             return "DeleteSelf"
         case Push():
-            shares = ", ".join(f"{backend['version']} {backend['weight']} on {len(backend.get('endpoints', ()))}" for backend in action.body["backends"])
+            shares = ", ".join(
+                f"{backend['version']} {backend['weight']} on {len(backend.get('endpoints', ()))}"
+                for backend in action.body["backends"]
+            )
             return f"Push {action.pod} {shares}"

@@ -24,7 +24,10 @@ def has_head(world: World, worker: Pod) -> bool:
     attempt = attempt_of(worker)
     if attempt not in started:
         return True
-    return any(pod.labels[labels.ROLE] == labels.HEAD and attempt_of(pod) == attempt and not pod.terminated for pod in world.store.pods.values())
+    return any(
+        pod.labels[labels.ROLE] == labels.HEAD and attempt_of(pod) == attempt and not pod.terminated
+        for pod in world.store.pods.values()
+    )
 
 
 def begin(world: World, pod: Pod, life: Life) -> None:
@@ -38,12 +41,18 @@ def begin(world: World, pod: Pod, life: Life) -> None:
     life.ends_after = life.step + world.rng.randint(1, STEPS)
     life.ends = _drawn_end(world, identity.kind)
     world.note(f"head {pod.name} begins at step {life.step}, to end {life.ends}")
-    world.store.put_pod(replace(world.store.pods[pod.name], ready=True, live=_report(world, life, ReportPhase.STARTING)), wake=False)
+    world.store.put_pod(
+        replace(world.store.pods[pod.name], ready=True, live=_report(world, life, ReportPhase.STARTING)), wake=False
+    )
 
 
 def _drawn_end(world: World, kind: Kind) -> str:
     faults = world.faults
-    for ending, chance in (("Fails", faults.head_fails), ("Hopeless", faults.head_hopeless), ("Dies", faults.head_dumb)):
+    for ending, chance in (
+        ("Fails", faults.head_fails),
+        ("Hopeless", faults.head_hopeless),
+        ("Dies", faults.head_dumb),
+    ):
         if world.chance(chance):
             return ending
     if kind in STALLING_KINDS and world.chance(faults.head_hangs):
@@ -69,7 +78,13 @@ def run(world: World, pod: Pod, life: Life) -> None:
         _complete(world, pod, life, _result(world, life))
         return
     if life.ends in ("Fails", "Hopeless") and life.step >= life.ends_after:
-        report = _report(world, life, ReportPhase.FAILED, reason="DataBad" if life.ends == "Hopeless" else "OutOfMemory", retryable=life.ends == "Fails")
+        report = _report(
+            world,
+            life,
+            ReportPhase.FAILED,
+            reason="DataBad" if life.ends == "Hopeless" else "OutOfMemory",
+            retryable=life.ends == "Fails",
+        )
         end(world, pod, PodPhase.FAILED, final=report, exit_code=1, reason="Error")
         return
     if life.ends == "Dies" and life.step >= life.ends_after:
@@ -94,12 +109,17 @@ def stop(world: World, pod: Pod, life: Life) -> None:
 def _running_workers(world: World, head: Pod) -> int:
     attempt = attempt_of(head)
     return sum(
-        pod.labels[labels.ROLE] == labels.WORKER and pod.phase == PodPhase.RUNNING and not pod.deleting and attempt_of(pod) == attempt
+        pod.labels[labels.ROLE] == labels.WORKER
+        and pod.phase == PodPhase.RUNNING
+        and not pod.deleting
+        and attempt_of(pod) == attempt
         for pod in world.store.pods.values()
     )
 
 
-def _report(world: World, life: Life, phase: ReportPhase, *, reason: str = "Running", retryable: bool = True, workers: int = 0) -> RunReport:
+def _report(
+    world: World, life: Life, phase: ReportPhase, *, reason: str = "Running", retryable: bool = True, workers: int = 0
+) -> RunReport:
     assert life.spec is not None
     identity = life.spec.identity
     saved = world.truth.checkpoints.get((identity.uid, identity.run), 0)
@@ -125,7 +145,9 @@ def _result(world: World, life: Life) -> RunReport:
     assert spec is not None
     report = _report(world, life, ReportPhase.COMPLETE, reason="Complete")
     if spec.pipeline:
-        return report.model_copy(update={"dataset": commit_dataset(world, spec), "records": Records(read=100, written=90, filtered=10)})
+        return report.model_copy(
+            update={"dataset": commit_dataset(world, spec), "records": Records(read=100, written=90, filtered=10)}
+        )
     assert spec.dataset is not None, f"{spec.identity.name}: a job's head was started without a dataset"
     trial = {"best_trial": BestTrial(number=3, value=0.9), "trials": Trials(complete=4)} if spec.tune else {}
     return report.model_copy(update={"model": publish_model(world, spec, spec.dataset), **trial})
@@ -137,7 +159,12 @@ def commit_dataset(world: World, spec: RunSpec) -> DatasetVersion:
     identity = spec.identity
     if (identity.uid, identity.run) not in table:
         table[identity.uid, identity.run] = DatasetVersion(
-            uri=spec.publish, version=len(table), digest=identity.digest, records=90, splits={"train": 80, "validation": 10}, artifacts=f"{spec.storage}/artifacts"
+            uri=spec.publish,
+            version=len(table),
+            digest=identity.digest,
+            records=90,
+            splits={"train": 80, "validation": 10},
+            artifacts=f"{spec.storage}/artifacts",
         )
     return table[identity.uid, identity.run]
 

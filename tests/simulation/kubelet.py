@@ -37,7 +37,9 @@ def add_pod(world: World, manifest: Raw, controller: str) -> Pod:
 
 
 def _needs(spec: Raw) -> tuple[tuple[str, str], ...]:
-    needs: list[tuple[str, str]] = [("ConfigMap", volume["configMap"]["name"]) for volume in spec["volumes"] if "configMap" in volume]
+    needs: list[tuple[str, str]] = [
+        ("ConfigMap", volume["configMap"]["name"]) for volume in spec["volumes"] if "configMap" in volume
+    ]
     for variable in spec["containers"][0]["env"]:
         secret: Any = variable.get("valueFrom", {}).get("secretKeyRef")
         if secret:
@@ -51,7 +53,9 @@ def delete_pod(world: World, name: str, grace_seconds: int | None = None) -> Non
     if grace_seconds == 0:
         remove(world, pod)
     elif not pod.deleting:
-        world.lives[pod.uid].leaves_in = world.rng.randint(5, STICKY_TICKS) if world.chance(world.faults.sticky) else world.rng.randint(0, 2)
+        world.lives[pod.uid].leaves_in = (
+            world.rng.randint(5, STICKY_TICKS) if world.chance(world.faults.sticky) else world.rng.randint(0, 2)
+        )
         world.store.mark_deleting(name)
 
 
@@ -89,7 +93,15 @@ def _live(world: World, pod: Pod) -> None:
             world.note(f"pod {pod.name} vanishes")
             remove(world, pod)
         elif world.chance(world.faults.pod_evicted):
-            end(world, pod, PodPhase.FAILED, reason="Evicted", message="the node was drained", exit_code=SIGTERM, disrupted=True)
+            end(
+                world,
+                pod,
+                PodPhase.FAILED,
+                reason="Evicted",
+                message="the node was drained",
+                exit_code=SIGTERM,
+                disrupted=True,
+            )
         else:
             _run(world, pod, life)
 
@@ -112,9 +124,13 @@ def _start(world: World, pod: Pod, life: Life) -> None:
     missing = [name for name in life.needs if name not in world.store.children]
     if missing:
         if pod.reason != "CreateContainerConfigError":
-            world.store.put_pod(replace(pod, reason="CreateContainerConfigError", message=f"{missing[0][0]} {missing[0][1]} not found"))
+            world.store.put_pod(
+                replace(pod, reason="CreateContainerConfigError", message=f"{missing[0][0]} {missing[0][1]} not found")
+            )
         return
-    running = replace(pod, phase=PodPhase.RUNNING, ready=pod.labels[labels.ROLE] == labels.WORKER, reason="", message="")
+    running = replace(
+        pod, phase=PodPhase.RUNNING, ready=pod.labels[labels.ROLE] == labels.WORKER, reason="", message=""
+    )
     world.store.put_pod(running)
     if pod.labels[labels.ROLE] == labels.HEAD:
         heads.begin(world, running, life)
@@ -128,7 +144,14 @@ def _run(world: World, pod: Pod, life: Life) -> None:
             heads.run(world, pod, life)
         case labels.WORKER:
             if world.chance(world.faults.pod_fails) or not heads.has_head(world, pod):
-                end(world, pod, PodPhase.FAILED, reason="Error", message="lost its head" if not heads.has_head(world, pod) else "killed", exit_code=1)
+                end(
+                    world,
+                    pod,
+                    PodPhase.FAILED,
+                    reason="Error",
+                    message="lost its head" if not heads.has_head(world, pod) else "killed",
+                    exit_code=1,
+                )
         case _:
             serving.run(world, pod, life)
 

@@ -22,7 +22,9 @@ PIPELINE = DataPipelineSpec.model_validate({
     "steps": [{"split": {"trainFraction": 0.8, "key": "id"}}],
     "sink": {"delta": {}},
 })  # fmt: skip
-TRAIN = TrainJobSpec.model_validate({"dataset": {"pipeline": "digits"}, "model": {"builtin": "Perceptron"}, "steps": 100, "stallSeconds": 60})
+TRAIN = TrainJobSpec.model_validate(
+    {"dataset": {"pipeline": "digits"}, "model": {"builtin": "Perceptron"}, "steps": 100, "stallSeconds": 60}
+)
 TUNE = TuneJobSpec.model_validate({
     "objective": {"metric": "accuracy"},
     "search": [{"path": "optimizer.learningRate", "logUniform": {"low": 1e-4, "high": 1e-1}}],
@@ -31,7 +33,15 @@ TUNE = TuneJobSpec.model_validate({
     "stallSeconds": 60,
 })  # fmt: skip
 ENDPOINTS = tuple(
-    InferenceEndpointSpec.model_validate({"rollout": {"deadlineSeconds": 90, "online": {"minRequests": 20, "maxErrorRate": 0.05, "maxP95Milliseconds": 250}, **policy}})
+    InferenceEndpointSpec.model_validate(
+        {
+            "rollout": {
+                "deadlineSeconds": 90,
+                "online": {"minRequests": 20, "maxErrorRate": 0.05, "maxP95Milliseconds": 250},
+                **policy,
+            }
+        }
+    )
     for policy in (
         {"canary": {"steps": [{"weight": 10, "holdSeconds": 5}, {"weight": 50, "holdSeconds": 5}]}},
         {"canary": {"steps": [{"weight": 30, "holdSeconds": 10}]}, "probe": {"requestsPerSecond": 20}},
@@ -46,7 +56,11 @@ SCENARIOS = {"pipeline": 3, "train": 5, "tune": 3, "endpoint": 5, "chain": 3}
 def drawn_policy(world: World) -> dict[str, Any]:
     """What bounds a run, as Python names of its spec."""
     rng = world.rng
-    recovery = Recovery(max_restarts=rng.choice((0, 1, 2, 3)), max_disruptions=rng.choice((1, 5, 100)), backoff_seconds=rng.choice((0, 1, 4)))
+    recovery = Recovery(
+        max_restarts=rng.choice((0, 1, 2, 3)),
+        max_disruptions=rng.choice((1, 5, 100)),
+        backoff_seconds=rng.choice((0, 1, 4)),
+    )
     policy: dict[str, Any] = {"recovery": recovery}
     if world.chance(0.1):
         policy["active_deadline_seconds"] = rng.choice((30, 300))
@@ -65,19 +79,27 @@ def drawn_workers(world: World) -> Workers:
 
 def pipeline(world: World) -> DataPipeline:
     """A pipeline that has yet to run."""
-    return DataPipeline(metadata=ObjectMeta(name="digits"), spec=PIPELINE.model_copy(update={"workers": drawn_workers(world), **drawn_policy(world)}))
+    return DataPipeline(
+        metadata=ObjectMeta(name="digits"),
+        spec=PIPELINE.model_copy(update={"workers": drawn_workers(world), **drawn_policy(world)}),
+    )
 
 
 def train_job(world: World, name: str, rollout: str | None = None) -> TrainJob:
     """A TrainJob on the pipeline's table."""
     offer = Rollout(endpoint=rollout) if rollout else None
-    return TrainJob(metadata=ObjectMeta(name=name), spec=TRAIN.model_copy(update={"workers": drawn_workers(world), "rollout": offer, **drawn_policy(world)}))
+    return TrainJob(
+        metadata=ObjectMeta(name=name),
+        spec=TRAIN.model_copy(update={"workers": drawn_workers(world), "rollout": offer, **drawn_policy(world)}),
+    )
 
 
 def tune_job(world: World, name: str, rollout: str | None = None) -> TuneJob:
     """A TuneJob on the pipeline's table."""
     offer = Rollout(endpoint=rollout) if rollout else None
-    return TuneJob(metadata=ObjectMeta(name=name), spec=TUNE.model_copy(update={"rollout": offer, **drawn_policy(world)}))
+    return TuneJob(
+        metadata=ObjectMeta(name=name), spec=TUNE.model_copy(update={"rollout": offer, **drawn_policy(world)})
+    )
 
 
 def endpoint(world: World) -> InferenceEndpoint:
@@ -112,7 +134,14 @@ def add_finished(world: World, created: DataPipeline | TrainJob | TuneJob) -> He
         )  # fmt: skip
         result = {"model": model}
     status = created.status.model_copy(
-        update={"phase": Phase.COMPLETE, "run": 1, "attempt": 1, "digest": spec_digest(created.spec), "completion_time": world.now, **result}
+        update={
+            "phase": Phase.COMPLETE,
+            "run": 1,
+            "attempt": 1,
+            "digest": spec_digest(created.spec),
+            "completion_time": world.now,
+            **result,
+        }
     )
     stored_status = type(status).model_validate_json(status.model_dump_json(by_alias=True, exclude_none=True))
     world.truth.completed.add((uid, 1, 1))
@@ -143,7 +172,12 @@ def populate(world: World) -> None:
             add(world, endpoint(world))
             offer_model(world)
         case "chain":
-            created = [pipeline(world), train_job(world, "train", "digits"), tune_job(world, "tune", "digits"), endpoint(world)]
+            created: list[HeadraceObject] = [
+                pipeline(world),
+                train_job(world, "train", "digits"),
+                tune_job(world, "tune", "digits"),
+                endpoint(world),
+            ]
             world.rng.shuffle(created)
             for one in created:
                 add(world, one)

@@ -9,7 +9,7 @@ from typing import Any
 from headrace.api.run_report import ReportPhase, RunReport, VersionTraffic
 from headrace.api.run_spec import Routing, ServeSpec
 from headrace.plan import labels
-from headrace.plan.values import Pod, PodPhase, Raw
+from headrace.plan.values import Pod, Raw
 from tests.simulation.truth import Quality
 from tests.simulation.world import Counts, Life, World
 
@@ -79,7 +79,9 @@ def run(world: World, pod: Pod, life: Life) -> None:
         world.store.put_pod(replace(pod, ready=False, live=None))
     elif role == labels.SERVER and world.chance(world.faults.server_crashes):
         life.ready_in = world.rng.randint(1, 4)
-        world.store.put_pod(replace(pod, ready=False, reason="CrashLoopBackOff", message="back-off restarting the container"))
+        world.store.put_pod(
+            replace(pod, ready=False, reason="CrashLoopBackOff", message="back-off restarting the container")
+        )
     elif not pod.ready:
         life.ready_in -= 1
         if life.ready_in < 0 and can_become_ready(world, pod):
@@ -95,7 +97,7 @@ def route_traffic(world: World, seconds: float) -> None:
     """The routers share out what users and probes send."""
     probing = any(pod.labels[labels.ROLE] == labels.PROBE and pod.ready for pod in world.store.pods.values())
     per_second = 0 if world.still else world.requests_per_second + (20 if probing else 0)
-    for name, pod in sorted(world.store.pods.items()):
+    for _, pod in sorted(world.store.pods.items()):
         if pod.labels[labels.ROLE] == labels.ROUTER and pod.ready and not pod.deleting:
             life = world.lives[pod.uid]
             _count(world, life, int(per_second * min(seconds, LONGEST_COUNTED_SECONDS)))
@@ -108,7 +110,9 @@ def _count(world: World, life: Life, requests: int) -> None:
     if not requests:
         return
     serving = {
-        f"{pod.address}:{pod.ports['http']}" for pod in world.store.pods.values() if pod.labels[labels.ROLE] == labels.SERVER and pod.ready and "http" in pod.ports
+        f"{pod.address}:{pod.ports['http']}"
+        for pod in world.store.pods.values()
+        if pod.labels[labels.ROLE] == labels.SERVER and pod.ready and "http" in pod.ports
     }
     for backend in life.routing.backends:
         share = requests * backend.weight // 100
@@ -126,9 +130,13 @@ def _report(world: World, life: Life) -> RunReport:
         version: VersionTraffic(requests=counts.requests, errors=counts.errors, latency_milliseconds=_latency(counts))
         for version, counts in sorted(life.counts.items())
     }
-    return RunReport(phase=ReportPhase.RUNNING, message="routes", time=world.now, routing=life.routing, versions=versions)
+    return RunReport(
+        phase=ReportPhase.RUNNING, message="routes", time=world.now, routing=life.routing, versions=versions
+    )
 
 
 def _latency(counts: Counts) -> dict[str, int]:
-    bounds: dict[str, Any] = {str(bound): sum(n for ms, n in counts.by_milliseconds.items() if ms <= bound) for bound in BOUNDS_MILLISECONDS}
+    bounds: dict[str, Any] = {
+        str(bound): sum(n for ms, n in counts.by_milliseconds.items() if ms <= bound) for bound in BOUNDS_MILLISECONDS
+    }
     return {**bounds, "+Inf": counts.requests}

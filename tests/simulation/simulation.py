@@ -43,7 +43,9 @@ class SimulationFailure(AssertionError):
         self.seed = seed
         self.fault = fault
         shown = "\n".join(trace[-TRACE_SHOWN:])
-        super().__init__(f"seed {seed}: {type(fault).__name__}: {fault}\nreplay it alone: hack/simulate --seed {seed}\n{shown}")
+        super().__init__(
+            f"seed {seed}: {type(fault).__name__}: {fault}\nreplay it alone: hack/simulate --seed {seed}\n{shown}"
+        )
 
 
 @dataclass(frozen=True)
@@ -129,7 +131,10 @@ class Simulation:
             world.advance(seconds)
             busy = kubelet.tick(world, seconds)
             world.still = not any(getattr(stored.status, "rollout", None) for stored in world.store.objects.values())
-        unfinished = [f"{key}: {checkers.unrest(world, stored) or 'it is never still'}" for key, stored in sorted(world.store.objects.items(), key=str)]
+        unfinished = [
+            f"{key}: {checkers.unrest(world, stored) or 'it is never still'}"
+            for key, stored in sorted(world.store.objects.items(), key=str)
+        ]
         raise Violation(f"no rest after {CALM_ROUNDS} calm rounds: {'; '.join(unfinished)}")
 
     def _pause(self, busy: bool) -> float | None:
@@ -158,7 +163,10 @@ class Simulation:
             self._resync()
             for key in self._ready():
                 self._pass(key)
-            require((self.cluster.writes, self.cluster.acts) == before, f"something was written {seconds} s after everything had come to rest")
+            require(
+                (self.cluster.writes, self.cluster.acts) == before,
+                f"something was written {seconds} s after everything had come to rest",
+            )
 
     def _resync(self) -> None:
         for key in self.world.store.objects:

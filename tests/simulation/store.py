@@ -67,7 +67,12 @@ class Store:
     def add_object(self, created: HeadraceObject, now: datetime) -> HeadraceObject:
         """Creates an object under a new UID."""
         metadata = created.metadata.model_copy(
-            update={"uid": self.new_uid(), "generation": 1, "resource_version": str(self.changes + 1), "creation_timestamp": now}
+            update={
+                "uid": self.new_uid(),
+                "generation": 1,
+                "resource_version": str(self.changes + 1),
+                "creation_timestamp": now,
+            }
         )
         stored = created.model_copy(update={"metadata": metadata})
         self.objects[stored.key] = stored
@@ -77,7 +82,9 @@ class Store:
 
     def replace_spec(self, old: HeadraceObject, spec: Any) -> HeadraceObject:
         """A user's edit: a new generation."""
-        metadata = old.metadata.model_copy(update={"generation": old.metadata.generation + 1, "resource_version": str(self.changes + 1)})
+        metadata = old.metadata.model_copy(
+            update={"generation": old.metadata.generation + 1, "resource_version": str(self.changes + 1)}
+        )
         return self._put(old.model_copy(update={"spec": spec, "metadata": metadata}))
 
     def replace_status(self, old: HeadraceObject, status: Status) -> HeadraceObject:
@@ -125,7 +132,9 @@ class Store:
 
     def living_uids(self) -> set[str]:
         """The UIDs that may own something."""
-        return {stored.metadata.uid for stored in self.objects.values()} | {child["metadata"]["uid"] for child in self.children.values()}
+        return {stored.metadata.uid for stored in self.objects.values()} | {
+            child["metadata"]["uid"] for child in self.children.values()
+        }
 
 
 def owner_uid(child: Raw) -> str:

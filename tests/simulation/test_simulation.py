@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from headrace.reconcile import reconcile
 from tests.simulation.simulation import Loop, SimulationFailure, simulate
 from tests.simulation.wrong_loops import WRONG_LOOPS
 
@@ -17,19 +18,23 @@ SEEDS_TO_CATCH = 60
 REPLAYED = 11
 
 
+def simulate_many(seeds: range, loop: Loop = reconcile) -> None:
+    """Runs seeds one after another, up to the first that fails."""
+    for seed in seeds:
+        simulate(seed, loop)
+
+
 @pytest.mark.parametrize("first", range(0, SEEDS, BLOCK))
 def test_no_law_is_broken(first: int) -> None:
     """Whatever fails, no law of the checkers is broken and everything comes to rest."""
-    for seed in range(first, first + BLOCK):
-        simulate(seed)
+    simulate_many(range(first, first + BLOCK))
 
 
 @pytest.mark.parametrize("loop", WRONG_LOOPS, ids=lambda loop: loop.__name__)
 def test_a_wrong_loop_is_caught(loop: Loop) -> None:
     """The checkers bite: a loop that breaks a law is found within a few seeds, with the line that replays it."""
     with pytest.raises(SimulationFailure, match="hack/simulate --seed"):
-        for seed in range(SEEDS_TO_CATCH):
-            simulate(seed, loop)
+        simulate_many(range(SEEDS_TO_CATCH), loop)
 
 
 def test_a_seed_is_the_same_twice() -> None:
@@ -42,6 +47,11 @@ def test_a_seed_is_the_same_in_another_process(hash_seed: str) -> None:
     """The order of sets and dictionaries, which differs between processes, reaches no decision."""
     environment = {**os.environ, "PYTHONHASHSEED": hash_seed}
     answer = subprocess.run(
-        [sys.executable, str(ROOT / "hack" / "simulate"), "--seed", str(REPLAYED)], env=environment, capture_output=True, text=True, timeout=60, check=True
+        [sys.executable, str(ROOT / "hack" / "simulate"), "--seed", str(REPLAYED)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
     )
     assert answer.stdout.splitlines()[-1].endswith(simulate(REPLAYED).digest)

@@ -18,12 +18,18 @@ def act(world: World) -> None:
     if not world.chance(world.faults.user) or not world.store.objects:
         return
     chosen = world.store.objects[world.rng.choice(sorted(world.store.objects, key=str))]
-    match world.rng.choices(("suspend", "recovery", "workers", "result", "recreate", "delete"), weights=(5, 2, 4, 5, 2, 1))[0]:
+    match world.rng.choices(
+        ("suspend", "recovery", "workers", "result", "recreate", "delete"), weights=(5, 2, 4, 5, 2, 1)
+    )[0]:
         case "suspend":
             _edit(world, chosen, suspend=not chosen.spec.suspend)
         case "recovery":
             if not isinstance(chosen, InferenceEndpoint):
-                _edit(world, chosen, recovery=chosen.spec.recovery.model_copy(update={"max_restarts": world.rng.randint(0, 4)}))
+                _edit(
+                    world,
+                    chosen,
+                    recovery=chosen.spec.recovery.model_copy(update={"max_restarts": world.rng.randint(0, 4)}),
+                )
         case "workers":
             _scale(world, chosen)
         case "result":
@@ -44,7 +50,9 @@ def _scale(world: World, chosen: HeadraceObject) -> None:
         _edit(world, chosen, replicas=Replicas(min=least, max=least))
     elif not isinstance(chosen, TuneJob):
         workers = chosen.spec.workers
-        _edit(world, chosen, workers=workers.model_copy(update={"desired": world.rng.randint(workers.min, workers.max)}))
+        _edit(
+            world, chosen, workers=workers.model_copy(update={"desired": world.rng.randint(workers.min, workers.max)})
+        )
 
 
 def _edit(world: World, chosen: HeadraceObject, **fields: Any) -> None:

@@ -9,6 +9,7 @@ from tests.simulation.faults import CALM, Faults
 from tests.simulation.store import Store
 from tests.simulation.truth import Truth
 
+EMPTY_TABLE = Routing()
 START = datetime(2026, 1, 1, 12, 0, 0, 123_456, tzinfo=UTC)
 """Microseconds that the API does not keep, so that a status which relies on them never comes to rest."""
 
@@ -41,7 +42,7 @@ class Life:
     ends_after: int = 3
     step: int = 0
     ready_in: int = 0
-    routing: Routing = Routing()
+    routing: Routing = EMPTY_TABLE
     counts: dict[str, Counts] = field(default_factory=dict)
 
 

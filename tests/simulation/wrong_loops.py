@@ -30,12 +30,24 @@ async def act_before_saving(cluster: Cluster, key: ObjectKey, now: datetime) -> 
 
 async def name_pods_by_the_time(cluster: Cluster, key: ObjectKey, now: datetime) -> float | None:
     """Gives every pod a name that no other ever had, so that AlreadyExists protects nothing: law 3 broken."""
-    return await _changed(cluster, key, now, lambda planned: replace(planned, actions=tuple(_renamed(action, now) for action in planned.actions)))
+    return await _changed(
+        cluster,
+        key,
+        now,
+        lambda planned: replace(planned, actions=tuple(_renamed(action, now) for action in planned.actions)),
+    )
 
 
 async def never_delete(cluster: Cluster, key: ObjectKey, now: datetime) -> float | None:
     """Leaves the pods of earlier attempts to themselves."""
-    return await _changed(cluster, key, now, lambda planned: replace(planned, actions=tuple(action for action in planned.actions if not isinstance(action, Delete))))
+    return await _changed(
+        cluster,
+        key,
+        now,
+        lambda planned: replace(
+            planned, actions=tuple(action for action in planned.actions if not isinstance(action, Delete))
+        ),
+    )
 
 
 async def believe_in_progress(cluster: Cluster, key: ObjectKey, now: datetime) -> float | None:

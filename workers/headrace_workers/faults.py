@@ -14,6 +14,14 @@ class RunFault(Exception):
         self.message = message
         self.retryable = retryable
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """Keeps the reason when a Ray task raises it: exceptions travel by their arguments."""
+        return _fault, (self.reason, self.message, self.retryable)
+
+
+def _fault(reason: str, message: str, retryable: bool) -> RunFault:
+    return RunFault(reason, message, retryable=retryable)
+
 
 class Interrupted(Exception):
     """The pod was asked to go (SIGTERM), and its state is saved."""

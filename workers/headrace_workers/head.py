@@ -1,6 +1,7 @@
 """The frame of every head pod: read the spec, answer reports, run, say how it ended.
 
-A body is a function of a `Head` that returns the final fields of the report. What it raises becomes the report's reason:
+The report is answered to the very end of the process, after the body's Ray has been told to stop: whoever sees workers
+go must be able to read that the run is over. A body is a function of a `Head` that returns the final fields of the report. What it raises becomes the report's reason:
 a RunFault as it says, Interrupted as a clean stop, anything else as an unexpected failure that may be tried again.
 """
 
@@ -65,17 +66,19 @@ def run_head(body: Callable[[Head], dict[str, Any]]) -> int:
             return 0
         reporter.finish(phase=ReportPhase.COMPLETE, reason="Complete", **body(head))
     except Interrupted:
-        reporter.finish(phase=ReportPhase.INTERRUPTED, reason="Interrupted", message="stopped on request after saving its state")
+        reporter.finish(
+            phase=ReportPhase.INTERRUPTED, reason="Interrupted", message="stopped on request after saving its state"
+        )
         return 3
     except RunFault as fault:
         logger.error("%s: %s", fault.reason, fault.message)
-        reporter.finish(phase=ReportPhase.FAILED, reason=fault.reason, message=fault.message[:1024], retryable=fault.retryable)
+        reporter.finish(
+            phase=ReportPhase.FAILED, reason=fault.reason, message=fault.message[:1024], retryable=fault.retryable
+        )
         return 1
     except Exception as error:
         logger.exception("unexpected failure")
         message = f"{type(error).__name__}: {error}"[:1024]
         reporter.finish(phase=ReportPhase.FAILED, reason="UnexpectedError", message=message, retryable=True)
         return 1
-    finally:
-        reporter.close()
     return 0

@@ -33,7 +33,11 @@ class Pod:
             token=environ.get(environment.TOKEN, ""),
             termination_log=Path(environ.get(environment.TERMINATION_LOG, "/dev/termination-log")),
             spec_path=Path(environ.get(environment.RUN_SPEC, "/etc/headrace/run.json")),
-            ports={name.removeprefix(prefix).lower(): int(value) for name, value in environ.items() if name.startswith(prefix)},
+            ports={
+                name.removeprefix(prefix).lower(): int(value)
+                for name, value in environ.items()
+                if name.startswith(prefix)
+            },
         )
 
     def load(self, model: type[Spec]) -> Spec:

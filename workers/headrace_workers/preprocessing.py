@@ -51,7 +51,9 @@ class Preprocessing(Model):
     features: Annotated[str, Field(description="The input column; empty when the table has none that is known.")] = ""
     target: str = "label"
     shape: Annotated[tuple[int, ...] | None, Field(description="The shape of one input; absent, a flat list.")] = None
-    classes: Annotated[tuple[int | str, ...] | None, Field(description="The target's values, sorted; absent, it has no classes.")] = None
+    classes: Annotated[
+        tuple[int | str, ...] | None, Field(description="The target's values, sorted; absent, it has no classes.")
+    ] = None
     steps: tuple[FittedStep, ...] = ()
 
     @classmethod
@@ -94,15 +96,21 @@ class Preprocessing(Model):
     def _numbers(self, index: int, instance: Any) -> np.ndarray[Any, np.dtype[np.float64]]:
         if isinstance(instance, Mapping):
             if self.features not in instance:
-                raise ValueError(f"instance {index} has no field {self.features}; it has {', '.join(map(str, sorted(instance)))}")
+                raise ValueError(
+                    f"instance {index} has no field {self.features}; it has {', '.join(map(str, sorted(instance)))}"
+                )
             instance = instance[self.features]
         try:
             row = np.asarray(instance, dtype=np.float64).reshape(-1)
         except (TypeError, ValueError):
-            raise ValueError(f"instance {index} is not a list of numbers; send {self.features or 'the input'} as numbers") from None
+            raise ValueError(
+                f"instance {index} is not a list of numbers; send {self.features or 'the input'} as numbers"
+            ) from None
         if not np.isfinite(row).all():
             raise ValueError(f"instance {index} holds a value that is missing or not finite; send finite numbers")
         expected = self._expected_length()
         if expected is not None and len(row) != expected:
-            raise ValueError(f"instance {index} holds {len(row)} numbers where {self.features or 'the input'} has {expected}")
+            raise ValueError(
+                f"instance {index} holds {len(row)} numbers where {self.features or 'the input'} has {expected}"
+            )
         return row

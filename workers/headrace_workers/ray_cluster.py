@@ -90,9 +90,7 @@ def stop_head() -> None:
     ray_environment.remove_sockets(running.settings.temp, os.getpid())
 
 
-def wait_for_workers(
-    count: int, deadline_seconds: float, progress: Callable[[int], None]
-) -> list[str]:
+def wait_for_workers(count: int, deadline_seconds: float, progress: Callable[[int], None]) -> list[str]:
     """Wait until `count` workers have joined and return their pods' names, sorted.
 
     `progress` hears the number of joined workers whenever it changes. TimeoutError after the
@@ -120,9 +118,7 @@ def joined_workers() -> list[str]:
     import ray
 
     return sorted(
-        str(node["NodeName"])
-        for node in ray.nodes()
-        if node["Alive"] and node["Resources"].get(WORKER_RESOURCE)
+        str(node["NodeName"]) for node in ray.nodes() if node["Alive"] and node["Resources"].get(WORKER_RESOURCE)
     )
 
 

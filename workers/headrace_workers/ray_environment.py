@@ -87,9 +87,7 @@ def node_fields(environ: Mapping[str, str], object_store_bytes: int) -> dict[str
         "pod_name": environ.get(environment.POD_NAME, NodeSettings.pod_name),
         "token": environ.get(environment.TOKEN, ""),
         "temp": Path(environ.get(RAY_TEMP) or default_temp()),
-        "object_store_bytes": whole_number(
-            environ, OBJECT_STORE_BYTES, object_store_bytes, OBJECT_STORE_MINIMUM_BYTES
-        ),
+        "object_store_bytes": whole_number(environ, OBJECT_STORE_BYTES, object_store_bytes, OBJECT_STORE_MINIMUM_BYTES),
         "runtime_environments": environ.get(RAY_RUNTIME_ENV) == "1",
     }
 
@@ -112,8 +110,7 @@ def prepare(settings: NodeSettings) -> None:
     changes |= authentication(settings.token)
     if "ray" in sys.modules and any(os.environ.get(name) != changes[name] for name in changes):
         raise RuntimeError(
-            "ray was imported before its environment was set; "
-            "start the head before anything imports ray"
+            "ray was imported before its environment was set; start the head before anything imports ray"
         )
     make_private(settings.temp)
     os.environ.update(changes)
@@ -147,8 +144,7 @@ def make_private(folder: Path) -> None:
     found = folder.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
         raise PermissionError(
-            f"Ray's folder {folder} belongs to another user or is a link; "
-            f"set {RAY_TEMP} to a folder of your own"
+            f"Ray's folder {folder} belongs to another user or is a link; set {RAY_TEMP} to a folder of your own"
         )
     folder.chmod(0o700)
 
@@ -167,8 +163,7 @@ def socket_path(temp: Path, role: str) -> str:
     path = sessions(temp) / f"{os.getpid()}.{role}"
     if len(os.fsencode(path)) > SOCKET_PATH_BYTES:
         raise ValueError(
-            f"socket path {path} is longer than {SOCKET_PATH_BYTES} bytes; "
-            f"set {RAY_TEMP} to a shorter folder"
+            f"socket path {path} is longer than {SOCKET_PATH_BYTES} bytes; set {RAY_TEMP} to a shorter folder"
         )
     path.unlink(missing_ok=True)
     return str(path)

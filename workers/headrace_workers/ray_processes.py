@@ -49,9 +49,7 @@ STAND_IN = "cat"
 
 # The runtime environment agent does not always notice that its raylet was killed; the kernel does.
 # 1 is PR_SET_PDEATHSIG, 9 is SIGKILL.
-DIE_WITH_RAYLET = (
-    "import ctypes,os,sys;ctypes.CDLL(None).prctl(1,9);os.execv(sys.argv[1],sys.argv[1:])"
-)
+DIE_WITH_RAYLET = "import ctypes,os,sys;ctypes.CDLL(None).prctl(1,9);os.execv(sys.argv[1],sys.argv[1:])"
 
 # What an agent that listens nowhere writes into its port file, which the raylet waits for.
 NO_PORT = -1

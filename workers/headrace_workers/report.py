@@ -26,7 +26,9 @@ class Reporter:
         self._pod = pod
         self._storage = storage
         self._lock = threading.Lock()
-        self._report = RunReport(phase=ReportPhase.STARTING, reason="Starting", time=datetime.now(UTC), run=run, attempt=attempt)
+        self._report = RunReport(
+            phase=ReportPhase.STARTING, reason="Starting", time=datetime.now(UTC), run=run, attempt=attempt
+        )
         self._server: ThreadingHTTPServer | None = None
 
     @property

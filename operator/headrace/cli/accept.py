@@ -20,7 +20,10 @@ def accept(files: Sequence[str], existing: Sequence[HeadraceObject]) -> list[Man
         print(told(problems), file=sys.stderr)
         raise Sentence(f"{plural(len(problems), 'problem')}; nothing was done", REFUSED)
     if not manifests:
-        raise Sentence(f"{', '.join(files)} holds no objects; write a DataPipeline, TrainJob, TuneJob or InferenceEndpoint", REFUSED)
+        raise Sentence(
+            f"{', '.join(files)} holds no objects; write a DataPipeline, TrainJob, TuneJob or InferenceEndpoint",
+            REFUSED,
+        )
     return manifests
 
 

@@ -22,9 +22,18 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-Files = Annotated[list[str], typer.Argument(metavar="FILE…", help="Files or folders of manifests; - reads standard input.")]
-StateDir = Annotated[Path, typer.Option("--state-dir", envvar="HEADRACE_STATE_DIR", help="The folder that holds objects, data, models and logs.")]
-Name = Annotated[str, typer.Argument(metavar="NAME", help="name or kind/name, such as tj/digits.", autocompletion=complete_names)]
+Files = Annotated[
+    list[str], typer.Argument(metavar="FILE…", help="Files or folders of manifests; - reads standard input.")
+]
+StateDir = Annotated[
+    Path,
+    typer.Option(
+        "--state-dir", envvar="HEADRACE_STATE_DIR", help="The folder that holds objects, data, models and logs."
+    ),
+]
+Name = Annotated[
+    str, typer.Argument(metavar="NAME", help="name or kind/name, such as tj/digits.", autocompletion=complete_names)
+]
 DEFAULT_STATE_DIR = Path(".headrace")
 
 
@@ -32,8 +41,13 @@ DEFAULT_STATE_DIR = Path(".headrace")
 def run(
     files: Files,
     state_dir: StateDir = DEFAULT_STATE_DIR,
-    until_ready: Annotated[bool, typer.Option("--until-ready", help="End once all is Complete or Ready; servers keep running.")] = False,
-    timeout: Annotated[float | None, typer.Option("--timeout", metavar="SECONDS", min=0.0, help="Stop after this long; running again resumes.")] = None,
+    until_ready: Annotated[
+        bool, typer.Option("--until-ready", help="End once all is Complete or Ready; servers keep running.")
+    ] = False,
+    timeout: Annotated[
+        float | None,
+        typer.Option("--timeout", metavar="SECONDS", min=0.0, help="Stop after this long; running again resumes."),
+    ] = None,
 ) -> None:
     """Run manifests on this machine; running them again resumes what was interrupted."""
     from headrace.cli.run import RunOptions
@@ -47,7 +61,9 @@ def run(
 def plan(
     files: Files,
     state_dir: StateDir = DEFAULT_STATE_DIR,
-    output: Annotated[Output | None, typer.Option("-o", "--output", help="yaml or json: the manifests that would be made.")] = None,
+    output: Annotated[
+        Output | None, typer.Option("-o", "--output", help="yaml or json: the manifests that would be made.")
+    ] = None,
 ) -> None:
     """Say what `run` would do first; nothing is done."""
     from headrace.cli.plan import show_plan
@@ -65,9 +81,14 @@ def validate(files: Files, state_dir: StateDir = DEFAULT_STATE_DIR) -> None:
 
 @app.command()
 def status(
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="name or kind/name, such as tj/digits.", autocompletion=complete_names)] = None,
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="[NAME]", help="name or kind/name, such as tj/digits.", autocompletion=complete_names),
+    ] = None,
     state_dir: StateDir = DEFAULT_STATE_DIR,
-    output: Annotated[Output | None, typer.Option("-o", "--output", help="json or yaml: the objects themselves.")] = None,
+    output: Annotated[
+        Output | None, typer.Option("-o", "--output", help="json or yaml: the objects themselves.")
+    ] = None,
 ) -> None:
     """Show how things stand; with a name, everything about it."""
     from headrace.cli.status import show_status
@@ -90,7 +111,10 @@ def logs(
 
 @app.command()
 def delete(
-    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME…]", help="name or kind/name, such as tj/digits.", autocompletion=complete_names)] = None,
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[NAME…]", help="name or kind/name, such as tj/digits.", autocompletion=complete_names),
+    ] = None,
     state_dir: StateDir = DEFAULT_STATE_DIR,
     everything: Annotated[bool, typer.Option("--all", help="Every object of the state folder.")] = False,
 ) -> None:

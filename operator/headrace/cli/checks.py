@@ -13,12 +13,16 @@ from headrace.plan.dependents import learns_from, offers_to
 from headrace.plan.support import missing_support
 
 
-def check_texts(texts: Iterable[tuple[str, str]], existing: Sequence[HeadraceObject]) -> tuple[list[Manifest], list[Problem]]:
+def check_texts(
+    texts: Iterable[tuple[str, str]], existing: Sequence[HeadraceObject]
+) -> tuple[list[Manifest], list[Problem]]:
     """The objects of all texts and every problem, in the order in which they are written."""
     manifests, problems = load_manifests(texts)
     problems += _dangling(manifests, problems, existing)
     problems += [
-        Problem(manifest.source, manifest.line, subject(manifest.object), sentence) for manifest in manifests if (sentence := missing_support(manifest.object))
+        Problem(manifest.source, manifest.line, subject(manifest.object), sentence)
+        for manifest in manifests
+        if (sentence := missing_support(manifest.object))
     ]
     return manifests, sorted(problems, key=lambda problem: (problem.source, problem.line))
 
@@ -28,7 +32,9 @@ def subject(resource: HeadraceObject) -> str:
     return f"{resource.key.kind} {resource.key.name}"
 
 
-def _dangling(manifests: Sequence[Manifest], problems: Sequence[Problem], existing: Sequence[HeadraceObject]) -> list[Problem]:
+def _dangling(
+    manifests: Sequence[Manifest], problems: Sequence[Problem], existing: Sequence[HeadraceObject]
+) -> list[Problem]:
     # An object whose own manifest is faulty was written all the same: its absence is not a second problem.
     faulty = {problem.subject for problem in problems}
     known = {manifest.object.key for manifest in manifests} | {resource.key for resource in existing}

@@ -33,10 +33,14 @@ def _section(title: str, lines: Sequence[str]) -> list[str]:
 
 def _run(resource: RunObject, now: datetime) -> list[str]:
     status = resource.status
-    lines = [f"  run {status.run}, attempt {status.attempt}; {status.restarts} restarts, {status.disruptions} disruptions"]
+    lines = [
+        f"  run {status.run}, attempt {status.attempt}; {status.restarts} restarts, {status.disruptions} disruptions"
+    ]
     if status.start_time:
         end = status.completion_time or now
-        lines.append(f"  started {duration((now - status.start_time).total_seconds())} ago, lasted {duration((end - status.start_time).total_seconds())}")
+        lines.append(
+            f"  started {duration((now - status.start_time).total_seconds())} ago, lasted {duration((end - status.start_time).total_seconds())}"
+        )
     if status.checkpoint:
         lines.append(f"  checkpoint: step {count(status.checkpoint.step)} in {place(status.checkpoint.uri)}")
     if status.traffic and status.traffic.bytes_uncompressed:
@@ -53,24 +57,37 @@ def _search(job: TuneJob) -> list[str]:
     trials, best = job.status.trials, job.status.best_trial
     lines = []
     if trials:
-        lines.append(f"  trials: {trials.complete} complete, {trials.pruned} stopped early, {trials.failed} failed, {trials.running} running")
+        lines.append(
+            f"  trials: {trials.complete} complete, {trials.pruned} stopped early, {trials.failed} failed, {trials.running} running"
+        )
     if best:
         chosen = ", ".join(f"{path} {best.parameters[path]}" for path in sorted(best.parameters))
-        lines.append(f"  best trial: {best.number}, {job.spec.objective.metric} {measure(best.value)}" + (f" with {chosen}" if chosen else ""))
+        lines.append(
+            f"  best trial: {best.number}, {job.spec.objective.metric} {measure(best.value)}"
+            + (f" with {chosen}" if chosen else "")
+        )
     return lines
 
 
 def _endpoint(endpoint: InferenceEndpoint, now: datetime) -> list[str]:
     status = endpoint.status
-    lines = [f"  {version.version}: {version.weight} % of the traffic, {version.ready} servers ready" for version in status.versions]
+    lines = [
+        f"  {version.version}: {version.weight} % of the traffic, {version.ready} servers ready"
+        for version in status.versions
+    ]
     if status.url:
         lines.append(f"  url: {status.url}")
-    records = [f"{record.version}: {record.verdict}, {record.message} ({_ago(record.time, now)})" for record in status.history]
+    records = [
+        f"{record.version}: {record.verdict}, {record.message} ({_ago(record.time, now)})" for record in status.history
+    ]
     return lines + _section("rollouts", records)
 
 
 def _conditions(conditions: Iterable[Condition], now: datetime) -> list[str]:
-    return [f"{one.type}={one.status} {one.reason}: {one.message} ({_ago(one.last_transition_time, now)})" for one in conditions]
+    return [
+        f"{one.type}={one.status} {one.reason}: {one.message} ({_ago(one.last_transition_time, now)})"
+        for one in conditions
+    ]
 
 
 def _incidents(incidents: Iterable[Incident], now: datetime) -> list[str]:

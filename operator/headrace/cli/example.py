@@ -2,6 +2,7 @@
 
 import json
 import shlex
+from collections.abc import Sequence
 from typing import Any
 
 from headrace.api.objects import InferenceEndpoint
@@ -11,7 +12,7 @@ GENERIC_INSTANCE = "..."
 
 
 def curl(endpoint: InferenceEndpoint) -> str:
-    """A curl line; its instance is the example that the model was published with, else dots to fill in."""
+    """A curl line; its instance is the model's published example, else zeros of its shape, else dots to fill in."""
     body = json.dumps({"instances": [_example(endpoint)]}, separators=(",", ":"))
     return f"curl -s {endpoint.status.url} -H 'Content-Type: application/json' -d {shlex.quote(body)}"
 
@@ -21,7 +22,14 @@ def _example(endpoint: InferenceEndpoint) -> Any:
     if folder is None:
         return GENERIC_INSTANCE
     try:
-        return json.loads((folder / "model.json").read_text()).get("example", GENERIC_INSTANCE)
+        document = json.loads((folder / "model.json").read_text())
     except (OSError, ValueError):
         # The line is a courtesy: an unreadable folder is the endpoint's own complaint, not this line's.
         return GENERIC_INSTANCE
+    if "example" in document:
+        return document["example"]
+    return _zeros(document["shape"]) if document.get("shape") else GENERIC_INSTANCE
+
+
+def _zeros(shape: Sequence[int]) -> Any:
+    return [_zeros(shape[1:]) for _ in range(shape[0])] if shape else 0

@@ -18,8 +18,8 @@ def failure_lines(resource: HeadraceObject, log: Path | None) -> list[str]:
     conditions = resource.status.conditions
     failed = find(conditions, "Failed")
     fact = failed if failed and failed.status == "True" else find(conditions, "Ready")
-    told = f"{fact.reason}: {fact.message}" if fact else resource.status.phase
-    lines = [f"{resource.key.kind} {shown_name(resource.key)}: {resource.status.phase}: {told}"]
+    words = (resource.status.phase, fact.reason, fact.message) if fact else (resource.status.phase,)
+    lines = [f"{resource.key.kind} {shown_name(resource.key)}: {': '.join(dict.fromkeys(map(str, words)))}"]
     if log is None:
         return lines
     lines.append(f"  log: {place(log)} (the whole: headrace logs {spell(resource.key)}); its last lines:")

@@ -24,7 +24,9 @@ def show_logs(state_dir: Path, name: str, pod: str | None, *, follow: bool) -> N
     key = find_key(name, [resource.key for resource in saved_objects(state_dir)])
     chosen = choose(saved_logs(state_dir, key), key, pod)
     if not chosen and not follow:
-        raise Sentence(f"{spell(key)} has no log yet: no pod of it has started; `headrace status {spell(key)}` says why")
+        raise Sentence(
+            f"{spell(key)} has no log yet: no pod of it has started; `headrace status {spell(key)}` says why"
+        )
     if not follow:
         for title, path in chosen.items():
             _copy(path, title, len(chosen) > 1)
@@ -37,7 +39,10 @@ def choose(logs: Logs, key: ObjectKey, pod: str | None) -> Mapping[str, Path]:
     if pod is not None:
         found = {name: path for name, path in logs if name == pod or name.endswith(f"-{pod}")}
         if not found and logs:
-            raise Sentence(f"{spell(key)} has no pod {pod}; there are: {', '.join(dict.fromkeys(name for name, _ in logs))}", REFUSED)
+            raise Sentence(
+                f"{spell(key)} has no pod {pod}; there are: {', '.join(dict.fromkeys(name for name, _ in logs))}",
+                REFUSED,
+            )
         return dict(list(found.items())[-1:])
     head = newest_head(logs)
     return {head[0]: head[1]} if head else dict(logs)
@@ -72,7 +77,9 @@ def _pass_on(file: BinaryIO, prefix: str) -> None:
     sys.stdout.flush()
 
 
-def follow_logs(find: Callable[[], Mapping[str, Path]], pause: Callable[[], None] = lambda: time.sleep(LOOK_AGAIN_SECONDS)) -> None:
+def follow_logs(
+    find: Callable[[], Mapping[str, Path]], pause: Callable[[], None] = lambda: time.sleep(LOOK_AGAIN_SECONDS)
+) -> None:
     """Goes on until interrupted, also when another attempt begins a new log."""
     opened: dict[Path, BinaryIO] = {}
     try:

@@ -24,6 +24,8 @@ class News:
         if self._told.get(key) == fact:
             return None
         self._told[key] = fact
-        sentence = f"{key.kind} {shown_name(key)}: {condition.reason}" + (f": {condition.message}" if condition.message else "")
+        sentence = f"{key.kind} {shown_name(key)}: {condition.reason}" + (
+            f": {condition.message}" if condition.message else ""
+        )
         made = result(resource) if resource and condition.reason == "Complete" else ""
         return f"{sentence} ({made})" if made else sentence

@@ -31,7 +31,11 @@ class Outcome:
     def only_settled(self) -> "Outcome":
         """Without what was interrupted: its status tells of a moment that is over."""
         kept = (Standing.DONE, Standing.FAILED)
-        return Outcome(tuple(resource for resource in self.resources if self.standings[resource.key] in kept), self.standings, self.logs)
+        return Outcome(
+            tuple(resource for resource in self.resources if self.standings[resource.key] in kept),
+            self.standings,
+            self.logs,
+        )
 
 
 def gather(everything: Sequence[HeadraceObject], given: frozenset[ObjectKey], state_dir: Path) -> Outcome:
@@ -44,8 +48,13 @@ def gather(everything: Sequence[HeadraceObject], given: frozenset[ObjectKey], st
 
 def made_lines(outcome: Outcome) -> list[str]:
     """Where everything is, and a request to each endpoint that serves."""
-    serving = [resource for resource in outcome.resources if isinstance(resource, InferenceEndpoint) and resource.status.url]
-    return [*place_lines(places(outcome.resources, outcome.logs)), *(line for endpoint in serving for line in ("", curl(endpoint)))]
+    serving = [
+        resource for resource in outcome.resources if isinstance(resource, InferenceEndpoint) and resource.status.url
+    ]
+    return [
+        *place_lines(places(outcome.resources, outcome.logs)),
+        *(line for endpoint in serving for line in ("", curl(endpoint))),
+    ]
 
 
 def failed_lines(outcome: Outcome) -> list[str]:

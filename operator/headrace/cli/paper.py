@@ -15,4 +15,6 @@ def paper() -> "Console":
 
     if sys.stdout.isatty():
         return Console(markup=False, highlight=False, emoji=False)
-    return Console(markup=False, highlight=False, emoji=False, color_system=None, force_terminal=False, width=PIPE_WIDTH)
+    return Console(
+        markup=False, highlight=False, emoji=False, color_system=None, force_terminal=False, width=PIPE_WIDTH
+    )

@@ -73,6 +73,6 @@ def _described(manifest: Raw) -> str:
     container = pod["containers"][0]
     requests = container.get("resources", {}).get("requests", {})
     asked = ", ".join(f"{name} {requests[name]}" for name in sorted(requests))
-    replicas = f"{spec['replicas']} × " if "replicas" in spec else ""
+    replicas = f"{spec['replicas']} of " if "replicas" in spec else ""
     command = " ".join(str(part) for part in (*container.get("command", ()), *container.get("args", ())))
     return f"{title}: {replicas}{command}" + (f" ({asked})" if asked else "")

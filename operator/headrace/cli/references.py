@@ -7,7 +7,11 @@ from headrace.api.crds import PLURALS, SHORT_NAMES
 from headrace.api.meta import Kind, ObjectKey
 from headrace.cli.errors import REFUSED, Sentence
 
-KIND_WORDS: dict[str, Kind] = {word: kind for kind in Kind for word in (str(kind).lower(), PLURALS[kind], SHORT_NAMES[kind], f"{PLURALS[kind]}.headrace.dev")}
+KIND_WORDS: dict[str, Kind] = {
+    word: kind
+    for kind in Kind
+    for word in (str(kind).lower(), PLURALS[kind], SHORT_NAMES[kind], f"{PLURALS[kind]}.headrace.dev")
+}
 
 
 def parse_kind(word: str) -> Kind:

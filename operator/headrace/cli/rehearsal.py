@@ -31,7 +31,9 @@ class Rehearsed:
     refused: tuple[str, ...] = ()
 
 
-def rehearse(given: Sequence[HeadraceObject], existing: Sequence[HeadraceObject], settings: Settings, now: datetime) -> list[Rehearsed]:
+def rehearse(
+    given: Sequence[HeadraceObject], existing: Sequence[HeadraceObject], settings: Settings, now: datetime
+) -> list[Rehearsed]:
     """What would become of the given objects, in their order."""
     saved = {resource.key: resource for resource in existing}
     refused = {resource.key: _refusals(resource, saved.get(resource.key)) for resource in given}
@@ -44,14 +46,23 @@ def rehearse(given: Sequence[HeadraceObject], existing: Sequence[HeadraceObject]
     for _ in range(PASSES_MAX):
         before = dict(world)
         for resource in given:
-            if not refused[resource.key] and not actions.get(resource.key) and not _goes_on(resource, saved.get(resource.key)):
+            if (
+                not refused[resource.key]
+                and not actions.get(resource.key)
+                and not _goes_on(resource, saved.get(resource.key))
+            ):
                 world[resource.key], actions[resource.key] = _pass(world[resource.key], world, settings, now)
         if world == before:
             break
-    return [Rehearsed(world.get(one.key, one), changes[one.key], actions.get(one.key, ()), refused[one.key]) for one in given]
+    return [
+        Rehearsed(world.get(one.key, one), changes[one.key], actions.get(one.key, ()), refused[one.key])
+        for one in given
+    ]
 
 
-def _pass(resource: HeadraceObject, world: Mapping[ObjectKey, HeadraceObject], settings: Settings, now: datetime) -> tuple[HeadraceObject, tuple[Action, ...]]:
+def _pass(
+    resource: HeadraceObject, world: Mapping[ObjectKey, HeadraceObject], settings: Settings, now: datetime
+) -> tuple[HeadraceObject, tuple[Action, ...]]:
     planned = plan(Observed(resource, related=related(resource, world.values()), settings=settings), now)
     return _updated(resource, status=planned.status), planned.actions
 
@@ -81,6 +92,9 @@ def _put(resource: HeadraceObject, old: HeadraceObject | None, now: datetime) ->
     if old is None:
         # Names of children come from the UID; any will do that is the same at every rehearsal.
         uid = hashlib.sha256(str(resource.key).encode()).hexdigest()[:32]
-        return _updated(resource, metadata=resource.metadata.model_copy(update={"uid": uid, "generation": 1, "creation_timestamp": now}))
+        return _updated(
+            resource,
+            metadata=resource.metadata.model_copy(update={"uid": uid, "generation": 1, "creation_timestamp": now}),
+        )
     generation = old.metadata.generation + (old.spec != resource.spec)
     return _updated(old, spec=resource.spec, metadata=old.metadata.model_copy(update={"generation": generation}))

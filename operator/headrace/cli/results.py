@@ -23,7 +23,9 @@ def result(resource: HeadraceObject) -> str:
             return _dataset(resource.status.dataset, resource.status.records)
         case TuneJob():
             best = resource.status.best_trial
-            found = f"best {resource.spec.objective.metric} {measure(best.value)} in trial {best.number}" if best else ""
+            found = (
+                f"best {resource.spec.objective.metric} {measure(best.value)} in trial {best.number}" if best else ""
+            )
             return found or (metrics_text(resource.status.model.metrics) if resource.status.model else "")
         case TrainJob():
             return metrics_text(resource.status.model.metrics) if resource.status.model else ""
@@ -36,9 +38,9 @@ def _dataset(dataset: DatasetVersion | None, records: Records | None) -> str:
         return ""
     splits = " + ".join(f"{count(dataset.splits[name])} {name}" for name in sorted(dataset.splits))
     facts = [f"{count(dataset.records)} records" + (f" ({splits})" if splits else "")]
-    for name in ("filtered", "duplicates", "quarantined"):
-        if records and (number := getattr(records, name)):
-            facts.append(f"{count(number)} {name}")
+    if records:
+        left_out = {name: getattr(records, name) for name in ("filtered", "duplicates", "quarantined")}
+        facts += [f"{count(number)} {name}" for name, number in left_out.items() if number]
     return ", ".join(facts)
 
 
@@ -46,7 +48,9 @@ def _traffic(endpoint: InferenceEndpoint) -> str:
     shares = ", ".join(f"{version.version} {version.weight} %" for version in endpoint.status.versions)
     if endpoint.status.history:
         last = endpoint.status.history[0]
-        shares = "; ".join(filter(None, (shares, f"last rollout: {last.verdict}" + (f", {last.message}" if last.message else ""))))
+        shares = "; ".join(
+            filter(None, (shares, f"last rollout: {last.verdict}" + (f", {last.message}" if last.message else "")))
+        )
     return shares
 
 

@@ -52,7 +52,12 @@ async def _run(options: RunOptions, resources: Sequence[HeadraceObject]) -> int:
     async with open_world(options.state_dir, "headrace run") as world:
         with Interrupts() as interrupts, open_screen() as screen, notices(screen.say):
             await _put(options, world, resources, screen)
-            watch = Watch(given, options.until_ready, options.timeout_seconds, lambda: _tell_serving(options, world, given, screen))
+            watch = Watch(
+                given,
+                options.until_ready,
+                options.timeout_seconds,
+                lambda: _tell_serving(options, world, given, screen),
+            )
             end = await supervise(world, watch, reconciler(world, screen.say), screen, interrupts.stop)
             if end != End.OVER:
                 await _stop(options, end, world, interrupts.now, screen)
@@ -60,7 +65,9 @@ async def _run(options: RunOptions, resources: Sequence[HeadraceObject]) -> int:
 
 
 async def _put(options: RunOptions, world: World, resources: Sequence[HeadraceObject], screen: Screen) -> None:
-    screen.say(f"{plural(len(resources), 'object')} in {', '.join(options.files)}; the state is kept in {place(options.state_dir.absolute())}")
+    screen.say(
+        f"{plural(len(resources), 'object')} in {', '.join(options.files)}; the state is kept in {place(options.state_dir.absolute())}"
+    )
     for resource, change in await put_all(world, resources):
         already = finished_already(resource) if change == "unchanged" else None
         screen.say(already or f"{resource.key.kind} {resource.key.name}: {change}")
@@ -117,10 +124,15 @@ def conclude(options: RunOptions, end: End, world: World, given: frozenset[Objec
 def _next_steps(options: RunOptions, outcome: Outcome, everything: Sequence[HeadraceObject]) -> list[str]:
     stop = f"headrace stop --state-dir {place(options.state_dir.absolute())}"
     objects = {resource.key: resource for resource in everything}
-    others = [key for key in objects if key not in outcome.standings and standing(objects[key], objects) == Standing.WORKING]
+    others = [
+        key for key in objects if key not in outcome.standings and standing(objects[key], objects) == Standing.WORKING
+    ]
     lines = []
     if Standing.SERVING in outcome.standings.values():
         lines += ["", f"the servers keep running; to stop them: {stop}"]
     if others:
-        lines += ["", f"not finished, from an earlier command: {', '.join(map(spell, others))}; run its files again, or {stop}"]
+        lines += [
+            "",
+            f"not finished, from an earlier command: {', '.join(map(spell, others))}; run its files again, or {stop}",
+        ]
     return lines

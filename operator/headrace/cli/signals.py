@@ -27,7 +27,9 @@ class Interrupts:
             asyncio.get_running_loop().add_signal_handler(number, self.interrupt)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         """Gives the signals their usual meaning back."""
         for number in SIGNALS:
             asyncio.get_running_loop().remove_signal_handler(number)

@@ -19,7 +19,11 @@ def _files(given: str) -> list[str]:
     path = Path(given)
     if given == STANDARD_INPUT or not path.is_dir():
         return [given]
-    found = sorted(str(file) for file in path.rglob("*") if file.suffix in SUFFIXES and file.is_file() and not _hidden(file.relative_to(path)))
+    found = sorted(
+        str(file)
+        for file in path.rglob("*")
+        if file.suffix in SUFFIXES and file.is_file() and not _hidden(file.relative_to(path))
+    )
     if not found:
         raise Sentence(f"the folder {given} has no .yaml file; name a folder or a file with manifests", REFUSED)
     return found

@@ -64,10 +64,16 @@ def _endpoint(endpoint: InferenceEndpoint, objects: Objects) -> Standing:
     status = endpoint.status
     if status.phase == EndpointPhase.SUSPENDED:
         return Standing.SUSPENDED
-    offering = [other for other in objects.values() if isinstance(other, TrainJob | TuneJob) and offers_to(other) == endpoint.key]
+    offering = [
+        other
+        for other in objects.values()
+        if isinstance(other, TrainJob | TuneJob) and offers_to(other) == endpoint.key
+    ]
     if status.phase == EndpointPhase.READY and status.rollout is None and newest_offer_judged(endpoint, offering):
         return Standing.SERVING
-    model_may_come = any(standing(job, objects) == Standing.WORKING for job in offering) or not newest_offer_judged(endpoint, offering)
+    model_may_come = any(standing(job, objects) == Standing.WORKING for job in offering) or not newest_offer_judged(
+        endpoint, offering
+    )
     if status.stable is None and not model_may_come:
         return Standing.BLOCKED
     return Standing.WORKING
@@ -80,7 +86,9 @@ def newest_offer_judged(endpoint: InferenceEndpoint, offering: Iterable[Job]) ->
         return True
     newest = max(models, key=lambda model: (model.created_at, model.name))
     stable = endpoint.status.stable
-    return newest.name in {record.version for record in endpoint.status.history} or (stable is not None and newest.created_at <= stable.created_at)
+    return newest.name in {record.version for record in endpoint.status.history} or (
+        stable is not None and newest.created_at <= stable.created_at
+    )
 
 
 def is_over(standings: Iterable[Standing], *, until_ready: bool) -> bool:

@@ -1,5 +1,7 @@
 """The state folder: opened to work in it, or only read; what it refuses becomes a sentence."""
 
+import fcntl
+import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -39,6 +41,21 @@ def saved_objects(state_dir: Path) -> list[HeadraceObject]:
 
     with _spoken():
         return list(read_objects(state_dir)) if state_dir.is_dir() else []
+
+
+def is_worked_on(state_dir: Path) -> bool:
+    """Whether a command holds the folder's lock now, so that what is saved is what is true."""
+    try:
+        descriptor = os.open(state_dir / "lock", os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
 
 
 def saved_logs(state_dir: Path, key: ObjectKey) -> list[tuple[str, Path]]:

@@ -7,7 +7,7 @@ from headrace.cli.details import details
 from headrace.cli.output import Output, dump
 from headrace.cli.paper import paper
 from headrace.cli.references import find_keys
-from headrace.cli.state import saved_objects
+from headrace.cli.state import is_worked_on, saved_objects
 from headrace.cli.view import display_order, row, table
 from headrace.cli.words import place
 
@@ -28,7 +28,8 @@ def show_status(state_dir: Path, name: str | None, output: Output | None) -> Non
     now = datetime.now(UTC)
     if name is None:
         page.print(table([row(resource, now) for resource in found]))
-        return
-    for resource in found:
-        for line in details(resource, now):
+    else:
+        for line in (line for resource in found for line in details(resource, now)):
             page.print(line, soft_wrap=True)
+    if not is_worked_on(state_dir):
+        page.print("as last saved: no headrace command works on this state folder now", soft_wrap=True)

@@ -33,13 +33,18 @@ def stop(state_dir: Path) -> None:
             if holder is None or time.monotonic() > deadline:
                 raise
             if holder != asked:
-                print(f"asking the command that works on {place(state_dir.absolute())} (pid {holder}) to stop", flush=True)
+                print(
+                    f"asking the command that works on {place(state_dir.absolute())} (pid {holder}) to stop", flush=True
+                )
                 with contextlib.suppress(ProcessLookupError):  # it has just ended: the folder is free at the next try
                     os.kill(holder, signal.SIGTERM)
                 asked = holder
             time.sleep(ASK_AGAIN_SECONDS)
         else:
-            print(f"nothing runs in {place(state_dir.absolute())} any more; `headrace run` with the same files resumes", flush=True)
+            print(
+                f"nothing runs in {place(state_dir.absolute())} any more; `headrace run` with the same files resumes",
+                flush=True,
+            )
             return
 
 

@@ -17,7 +17,9 @@ async def stop_pods(world: World, at_once: asyncio.Event, say: Callable[[str], N
     hurry = asyncio.create_task(at_once.wait())
     try:
         while not ending.done() and not hurry.done():
-            done, _ = await asyncio.wait({ending, hurry}, timeout=TOLD_EVERY_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait(
+                {ending, hurry}, timeout=TOLD_EVERY_SECONDS, return_when=asyncio.FIRST_COMPLETED
+            )
             if not done:
                 say("still stopping: at most a few seconds more")
         if ending.done():

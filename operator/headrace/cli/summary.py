@@ -30,7 +30,11 @@ def outcome_table(resources: Sequence[HeadraceObject]) -> "Table":
         drawn.add_column(title, no_wrap=title != "result", overflow="fold")
     for resource in resources:
         phase = resource.status.phase
-        drawn.add_row(f"{resource.key.kind} {shown_name(resource.key)}", Text(phase, style=COLOURS.get(phase, "")), Text(result(resource)))
+        drawn.add_row(
+            f"{resource.key.kind} {shown_name(resource.key)}",
+            Text(phase, style=COLOURS.get(phase, "")),
+            Text(result(resource)),
+        )
     return drawn
 
 

@@ -59,7 +59,11 @@ async def supervise(world: World, watch: Watch, work: Work, screen: Screen, stop
             objects = {resource.key: resource for resource in world.objects()}
             screen.show([row(resource, datetime.now(UTC)) for resource in sorted(objects.values(), key=display_order)])
             # What the last session saved says nothing about now: an object counts once this session has looked at it.
-            standings = [standing(objects[key], objects) if key in looked_at else Standing.WORKING for key in watch.given if key in objects]
+            standings = [
+                standing(objects[key], objects) if key in looked_at else Standing.WORKING
+                for key in watch.given
+                if key in objects
+            ]
             if not told and Standing.WORKING not in standings:
                 told = True
                 watch.settled()

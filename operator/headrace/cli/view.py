@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from headrace.api.meta import Kind, ObjectKey
 from headrace.api.objects import HeadraceObject, InferenceEndpoint, RunObject, TuneJob
 from headrace.api.status import ACTIVE, FINISHED, EndpointPhase, Phase
-from headrace.cli.words import count, duration, measure, metrics_text
+from headrace.cli.words import count, duration, measure, metrics_text, plural
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -37,10 +37,10 @@ class Row:
     rate: str = ""
     left: str = ""
     metrics: str = ""
-    workers: str = ""
+    pods: str = ""
     age: str = ""
     moving: bool = False
-    """Whether something is under way that a person waits for."""
+    """Whether it is being worked on, rather than waiting or done."""
 
 
 def display_order(resource: HeadraceObject) -> tuple[int, str, str]:
@@ -67,7 +67,11 @@ def _run_row(resource: RunObject, age: str) -> Row:
     progress = status.progress
     active = status.phase in ACTIVE
     percent = 100 if status.phase == Phase.COMPLETE else status.percent if active else None
-    done = f"{count(progress.step)} of {count(progress.total)} {progress.unit}" if progress and progress.total and active else ""
+    done = (
+        f"{count(progress.step)} of {count(progress.total)} {progress.unit}"
+        if progress and progress.total and active
+        else ""
+    )
     metrics = metrics_text(status.metrics)
     if isinstance(resource, TuneJob) and resource.status.best_trial:
         metrics = f"best {resource.spec.objective.metric} {measure(resource.status.best_trial.value)}"
@@ -78,18 +82,27 @@ def _run_row(resource: RunObject, age: str) -> Row:
         stage=", ".join(filter(None, (status.stage if active else "", done))) or _waiting_for(resource),
         percent=percent,
         rate=f"{measure(progress.rate)} {progress.unit}/s" if progress and progress.rate and active else "",
-        left=f"{duration(progress.eta_seconds)} left" if progress and progress.eta_seconds is not None and active else "",
+        left=f"{duration(progress.eta_seconds)} left"
+        if progress and progress.eta_seconds is not None and active
+        else "",
         metrics=metrics,
-        workers=f"{status.workers.ready}/{status.workers.desired}" if status.phase not in FINISHED and status.workers.desired else "",
+        pods=f"{status.workers.ready}/{status.workers.desired} workers" if active and status.workers.desired else "",
         age=age,
-        moving=status.phase not in FINISHED and status.phase != Phase.SUSPENDED,
+        moving=active,
     )
 
 
 def _waiting_for(resource: RunObject) -> str:
     if resource.status.phase not in (Phase.PENDING, Phase.STARTING):
         return ""
-    return next((condition.message for condition in resource.status.conditions if condition.message and condition.type in ("Progressing", "Ready")), "")
+    return next(
+        (
+            condition.message
+            for condition in resource.status.conditions
+            if condition.message and condition.type in ("Progressing", "Ready")
+        ),
+        "",
+    )
 
 
 def _endpoint_row(endpoint: InferenceEndpoint, age: str) -> Row:
@@ -106,9 +119,9 @@ def _endpoint_row(endpoint: InferenceEndpoint, age: str) -> Row:
         state=str(status.phase),
         stage=stage,
         metrics=", ".join(f"{version.version} {version.weight} %" for version in status.versions),
-        workers=str(sum(version.ready for version in status.versions)),
+        pods=plural(sum(version.ready for version in status.versions), "server") if status.versions else "",
         age=age,
-        moving=status.phase not in (EndpointPhase.READY, EndpointPhase.SUSPENDED),
+        moving=status.phase in (EndpointPhase.STARTING, EndpointPhase.PROGRESSING, EndpointPhase.DEGRADED),
     )
 
 
@@ -120,26 +133,34 @@ def line(shown: Row) -> str:
         shown.rate,
         shown.left,
         shown.metrics,
-        f"workers {shown.workers}" if shown.workers else "",
+        shown.pods,
     )
     told = ", ".join(filter(None, facts))
     return f"{shown.kind} {shown.name}: {shown.state}" + (f": {told}" if told else "")
 
 
 def table(rows: Sequence[Row]) -> "Table":
-    """The rows as a table that is redrawn in place."""
+    """The rows as a table that is redrawn in place; a column in which nothing stands is left out."""
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
-    drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False, expand=False)
-    for title in ("object", "state", "stage", "progress", "rate", "left", "metrics", "workers"):
+    columns: dict[str, list[Text]] = {
+        "object": [Text(f"{shown.kind} {shown.name}") for shown in rows],
+        "state": [Text(shown.state, style=COLOURS.get(shown.state, "")) for shown in rows],
+        "stage": [Text(shown.stage) for shown in rows],
+        "progress": [bar(shown.percent) for shown in rows],
+        "rate": [Text(shown.rate) for shown in rows],
+        "left": [Text(shown.left.removesuffix(" left")) for shown in rows],
+        "metrics": [Text(shown.metrics) for shown in rows],
+        "pods": [Text(shown.pods) for shown in rows],
+    }
+    filled = {title: cells for title, cells in columns.items() if any(cell.plain for cell in cells)}
+    drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for title in filled:
         drawn.add_column(title, overflow="fold", no_wrap=title in ("object", "progress"))
-    for shown in rows:
-        drawn.add_row(
-            f"{shown.kind} {shown.name}", Text(shown.state, style=COLOURS.get(shown.state, "")), Text(shown.stage), bar(shown.percent),
-            shown.rate, shown.left.removesuffix(" left"), Text(shown.metrics), shown.workers,
-        )  # fmt: skip
+    for cells in zip(*filled.values(), strict=True):
+        drawn.add_row(*cells)
     return drawn
 
 

@@ -29,7 +29,9 @@ def create(store: Store, manifest: Raw, namespace: str, generate: tuple[str, ...
         there = store.get(*key_of(placed))
         if there is not None and _is_the_same(there, placed):
             return there
-        raise Conflict(f"{placed['kind']} {placed['metadata']['name']} is there already and belongs to another owner or attempt, or is going") from None
+        raise Conflict(
+            f"{placed['kind']} {placed['metadata']['name']} is there already and belongs to another owner or attempt, or is going"
+        ) from None
 
 
 def create_pod(store: Store, manifest: Raw) -> Raw:
@@ -39,7 +41,9 @@ def create_pod(store: Store, manifest: Raw) -> Raw:
     pods = [LocalPod.of(raw) for raw in store.list("Pod")]
     taken = {port for pod in pods for port in pod.status.ports.values()}
     fixed = (manifest["metadata"].get("annotations") or {}).get(labels.LOCAL_PORT)
-    chosen = ports.choose(manifest["metadata"]["name"], manifest["spec"]["containers"][0], int(fixed) if fixed else None, taken)
+    chosen = ports.choose(
+        manifest["metadata"]["name"], manifest["spec"]["containers"][0], int(fixed) if fixed else None, taken
+    )
     sequence = max((pod.status.sequence for pod in pods), default=0) + 1
     uid = str(uuid.uuid4())
     folder = logs.pod_folder(root, manifest["metadata"], uid)
@@ -48,11 +52,18 @@ def create_pod(store: Store, manifest: Raw) -> Raw:
 
 def in_namespace(manifest: Raw, namespace: str) -> Raw:
     """The manifest with its namespace written out."""
-    return {**manifest, "metadata": {**manifest["metadata"], "namespace": manifest["metadata"].get("namespace", namespace)}}
+    return {
+        **manifest,
+        "metadata": {**manifest["metadata"], "namespace": manifest["metadata"].get("namespace", namespace)},
+    }
 
 
 def _is_the_same(there: Raw, wanted: Raw) -> bool:
-    return _owners(there) == _owners(wanted) and _attempt(there) == _attempt(wanted) and "deletionTimestamp" not in there["metadata"]
+    return (
+        _owners(there) == _owners(wanted)
+        and _attempt(there) == _attempt(wanted)
+        and "deletionTimestamp" not in there["metadata"]
+    )
 
 
 def _owners(raw: Raw) -> set[str]:

@@ -5,6 +5,7 @@ the files and the processes that there are.
 """
 
 import asyncio
+import contextlib
 import logging
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -37,6 +38,7 @@ logger = logging.getLogger(__name__)
 TURN_SECONDS = 0.1
 TRIM_SECONDS = 10.0
 AFTER_ERROR_SECONDS = 1.0
+LEAVE_SECONDS = 10.0
 
 
 def utc_now() -> datetime:
@@ -47,7 +49,14 @@ def utc_now() -> datetime:
 class LocalCluster:
     """A world of one machine. Made by `open`; everything runs in one event loop."""
 
-    def __init__(self, state_dir: Path, settings: Settings, clock: Callable[[], datetime], machine: Machine, session: aiohttp.ClientSession) -> None:
+    def __init__(
+        self,
+        state_dir: Path,
+        settings: Settings,
+        clock: Callable[[], datetime],
+        machine: Machine,
+        session: aiohttp.ClientSession,
+    ) -> None:
         """Loads the objects; starts nothing."""
         self._state_dir = state_dir
         self._settings = settings
@@ -58,11 +67,18 @@ class LocalCluster:
         self._inboxes: list[Inbox] = []
         self._typed: dict[Key, tuple[str, HeadraceObject]] = {}
         self._changed = asyncio.Event()
+        self._waiters: set[asyncio.Event] = set()
         self._store.listen(self._on_change)
 
     @classmethod
     def open(
-        cls, state_dir: Path, settings: Settings, clock: Callable[[], datetime] = utc_now, *, command: str = "headrace run", machine: Machine | None = None
+        cls,
+        state_dir: Path,
+        settings: Settings,
+        clock: Callable[[], datetime] = utc_now,
+        *,
+        command: str = "headrace run",
+        machine: Machine | None = None,
     ) -> AbstractAsyncContextManager["LocalCluster"]:
         """Takes the folder, adopts the pods that run in it, and works until the context is left; pods go on running then.
 
@@ -72,19 +88,19 @@ class LocalCluster:
 
     @classmethod
     @asynccontextmanager
-    async def _opened(cls, state_dir: Path, settings: Settings, clock: Callable[[], datetime], command: str, machine: Machine) -> AsyncIterator["LocalCluster"]:
-        state_dir = state_dir.absolute()
-        state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        state_dir = state_dir.resolve()
+    async def _opened(
+        cls, state_dir: Path, settings: Settings, clock: Callable[[], datetime], command: str, machine: Machine
+    ) -> AsyncIterator["LocalCluster"]:
         async with AsyncExitStack() as stack:
+            state_dir = _prepare(state_dir)
             stack.enter_context(lock.hold(state_dir, command, clock()))
-            (state_dir / ".gitignore").write_text("*\n")
             clean(state_dir / "objects")
             session = await stack.enter_async_context(aiohttp.ClientSession(trust_env=False))
             cluster = cls(state_dir, settings, clock, machine, session)
             await cluster._node.adopt()
             stack.push_async_callback(_cancel, cluster._start_tasks())
             yield cluster
+            await cluster._see_off()
 
     def _start_tasks(self) -> list[asyncio.Task[None]]:
         loops = (
@@ -95,7 +111,9 @@ class LocalCluster:
         )
         return [asyncio.create_task(loop) for loop in loops]
 
-    async def _repeat(self, name: str, work: Callable[[], Awaitable[None]], pause: Callable[[], Awaitable[None]]) -> None:
+    async def _repeat(
+        self, name: str, work: Callable[[], Awaitable[None]], pause: Callable[[], Awaitable[None]]
+    ) -> None:
         while True:
             try:
                 await work()
@@ -135,7 +153,9 @@ class LocalCluster:
         if refusals := refused_edits(there, wanted, running=running):
             raise Refused(str(wanted.key), refusals)
         kept = ("labels", "annotations")
-        if there.spec == wanted.spec and all(getattr(there.metadata, name) == getattr(wanted.metadata, name) for name in kept):
+        if there.spec == wanted.spec and all(
+            getattr(there.metadata, name) == getattr(wanted.metadata, name) for name in kept
+        ):
             return "unchanged"
         self._store.replace(manifest)
         return "configured"
@@ -146,8 +166,7 @@ class LocalCluster:
         if raw is None:
             return
         self._store.remove(key_of(raw))
-        while ownership.children_of(raw["metadata"]["uid"], self._store):
-            await asyncio.sleep(TURN_SECONDS / 2)
+        await self._until(lambda: not ownership.children_of(raw["metadata"]["uid"], self._store))
 
     def objects(self) -> list[HeadraceObject]:
         """The custom resources, by kind and name."""
@@ -167,6 +186,23 @@ class LocalCluster:
         """Ends all pods within the bound; the objects stay, and their runs resume when the folder is opened again."""
         await end_all(self._store, self._node, grace_seconds)
 
+    async def _see_off(self) -> None:
+        """Waits a while for pods that are to go: whoever is left would be asked and bounded by nobody until the next opening."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LEAVE_SECONDS):
+                await self._until(lambda: not any(LocalPod.of(raw).deleting for raw in self._store.list("Pod")))
+
+    async def _until(self, fact: Callable[[], bool]) -> None:
+        """Waits until the stored objects make the fact true."""
+        waiter = asyncio.Event()
+        self._waiters.add(waiter)
+        try:
+            while not fact():
+                waiter.clear()
+                await waiter.wait()
+        finally:
+            self._waiters.discard(waiter)
+
     # The port.
 
     async def observe(self, key: ObjectKey) -> Observed | None:
@@ -175,7 +211,11 @@ class LocalCluster:
         if raw is None:
             return None
         resource = self._parsed(raw)
-        others = tuple(_without_data(child) for child in ownership.children_of(raw["metadata"]["uid"], self._store) if child["kind"] != "Pod")
+        others = tuple(
+            _without_data(child)
+            for child in ownership.children_of(raw["metadata"]["uid"], self._store)
+            if child["kind"] != "Pod"
+        )
         return Observed(resource, self.pods(key), others, related(resource, self.objects()), self._settings)
 
     async def save_status(self, observed: Observed, status: Status) -> None:
@@ -219,7 +259,8 @@ class LocalCluster:
     # What happens behind both.
 
     def _on_change(self, before: Raw | None, after: Raw | None) -> None:
-        self._changed.set()
+        for waiter in (self._changed, *self._waiters):
+            waiter.set()
         raw = after or before
         assert raw is not None
         if raw["kind"] in set(Kind):
@@ -276,13 +317,24 @@ class LocalCluster:
         logs.prune(self._state_dir, key, live)
 
 
+def _prepare(state_dir: Path) -> Path:
+    """Makes the folder, readable by its owner only and out of Git's sight; returns its one true path."""
+    state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    (state_dir / ".gitignore").write_text("*\n")
+    return state_dir.resolve()
+
+
 def _key(key: ObjectKey) -> Key:
     return str(key.kind), key.namespace, key.name
 
 
 def _without_data(child: Raw) -> Raw:
     """The child without what a Secret hides."""
-    return {name: value for name, value in child.items() if name not in ("data", "stringData")} if child["kind"] == "Secret" else child
+    return (
+        {name: value for name, value in child.items() if name not in ("data", "stringData")}
+        if child["kind"] == "Secret"
+        else child
+    )
 
 
 async def _cancel(tasks: list[asyncio.Task[None]]) -> None:

@@ -77,7 +77,14 @@ def pod_manifest(deployment: Raw, index: int) -> Raw:
     annotations = dict(template.get("metadata", {}).get("annotations") or {})
     if index:
         annotations.pop(labels.LOCAL_PORT, None)
-    owner = {"apiVersion": "apps/v1", "kind": "Deployment", "name": metadata["name"], "uid": metadata["uid"], "controller": True, "blockOwnerDeletion": True}
+    owner = {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "name": metadata["name"],
+        "uid": metadata["uid"],
+        "controller": True,
+        "blockOwnerDeletion": True,
+    }
     return {
         "apiVersion": "v1", "kind": "Pod", "spec": template["spec"],
         "metadata": {

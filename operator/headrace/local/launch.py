@@ -60,11 +60,17 @@ def launch(pod: LocalPod, folder: Path, world: World) -> Launch:
     variables = _variables(pod, folder, world, paths)
     command = [*container.get("command", ()), *container.get("args", ())]
     if not command:
-        raise CannotStart("NoCommand", "has no command, and local mode has no image to take one from; set command in podTemplate")
+        raise CannotStart(
+            "NoCommand", "has no command, and local mode has no image to take one from; set command in podTemplate"
+        )
     argv = [moved(expanded(word, variables), paths) for word in command]
     if Path(argv[0]).name in ("python", "python3"):
         argv[0] = world.python
-    inherited = {name: value for name, value in world.environ.items() if name not in OURS and not name.startswith(environment.port_variable(""))}
+    inherited = {
+        name: value
+        for name, value in world.environ.items()
+        if name not in OURS and not name.startswith(environment.port_variable(""))
+    }
     gpus = {VISIBLE: ",".join(pod.status.gpus)} if world.has_gpus else {}
     own = {POD_UID: pod.uid, STATE: str(world.state_dir), environment.POD_NAME: pod.name, environment.POD_IP: LOOPBACK}
     return Launch(tuple(argv), {"PYTHONUNBUFFERED": "1", **inherited, **gpus, **variables, **own}, files, folders)
@@ -104,7 +110,10 @@ def _from_source(pod: LocalPod, variable: str, source: Raw, world: World) -> str
     for name, kind in (("secretKeyRef", "Secret"), ("configMapKeyRef", "ConfigMap")):
         if reference := source.get(name):
             return _key_of(kind, reference, world)
-    raise CannotStart("NotInLocalMode", f"takes {variable} from {', '.join(sorted(source))}, which local mode does not know; write its value")
+    raise CannotStart(
+        "NotInLocalMode",
+        f"takes {variable} from {', '.join(sorted(source))}, which local mode does not know; write its value",
+    )
 
 
 def _field(pod: LocalPod, path: str) -> str:
@@ -116,7 +125,9 @@ def _field(pod: LocalPod, path: str) -> str:
         "status.podIP": LOOPBACK, "status.hostIP": LOOPBACK, "spec.nodeName": "localhost",
     }  # fmt: skip
     if path not in known:
-        raise CannotStart("NotInLocalMode", f"takes a variable from the field {path}, which local mode does not know; write its value")
+        raise CannotStart(
+            "NotInLocalMode", f"takes a variable from the field {path}, which local mode does not know; write its value"
+        )
     return str(known[path])
 
 
@@ -139,7 +150,9 @@ def contents(kind: str, name: str, world: World, *, optional: bool = False) -> d
         raise NotYet(f"waits for the {kind} {name}")
     binary: dict[str, Any] = (raw.get("data") if kind == "Secret" else raw.get("binaryData")) or {}
     text: dict[str, Any] = (raw.get("stringData") if kind == "Secret" else raw.get("data")) or {}
-    return {key: base64.b64decode(value) for key, value in binary.items()} | {key: str(value).encode() for key, value in text.items()}
+    return {key: base64.b64decode(value) for key, value in binary.items()} | {
+        key: str(value).encode() for key, value in text.items()
+    }
 
 
 def _volumes(pod: LocalPod, folder: Path, world: World) -> tuple[dict[str, str], dict[str, bytes], tuple[str, ...]]:
@@ -158,12 +171,21 @@ def _volumes(pod: LocalPod, folder: Path, world: World) -> tuple[dict[str, str],
             paths[target] = _below(str(volume["hostPath"]["path"]), mount)
             continue
         if "configMap" in volume:
-            files |= {f"{place}/{key}": data for key, data in _projected("ConfigMap", volume["configMap"], "name", world).items()}
+            files |= {
+                f"{place}/{key}": data
+                for key, data in _projected("ConfigMap", volume["configMap"], "name", world).items()
+            }
         elif "secret" in volume:
-            files |= {f"{place}/{key}": data for key, data in _projected("Secret", volume["secret"], "secretName", world).items()}
+            files |= {
+                f"{place}/{key}": data
+                for key, data in _projected("Secret", volume["secret"], "secretName", world).items()
+            }
         elif "emptyDir" not in volume:
             source = next((key for key in sorted(volume) if key != "name"), "nothing")
-            raise CannotStart("NotInLocalMode", f"mounts the volume {name} from {source}, which local mode does not have; use hostPath there")
+            raise CannotStart(
+                "NotInLocalMode",
+                f"mounts the volume {name} from {source}, which local mode does not have; use hostPath there",
+            )
         folders.append(place)
         paths[target] = _below(str(folder / place), mount)
     return paths, files, tuple(folders)

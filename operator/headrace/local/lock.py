@@ -3,12 +3,16 @@
 import fcntl
 import json
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
 from headrace.local.refusals import FolderLocked
+
+TRIES = 10
+PAUSE_SECONDS = 0.02
 
 
 @contextmanager
@@ -17,16 +21,26 @@ def hold(state_dir: Path, command: str, now: datetime) -> Iterator[None]:
     path = state_dir / "lock"
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise FolderLocked(f"{state_dir} is in use by {_holder(path)}; stop it, or give --state-dir another folder") from None
+        if not _take(descriptor):
+            raise FolderLocked(f"{state_dir} is in use by {_holder(path)}; stop it, or give --state-dir another folder")
         note = {"pid": os.getpid(), "command": command, "since": now.astimezone().strftime("%Y-%m-%d %H:%M:%S")}
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, json.dumps(note).encode(), 0)
         yield
     finally:
         os.close(descriptor)
+
+
+def _take(descriptor: int) -> bool:
+    """Takes the lock; whoever only asks whether somebody has it, as `headrace status` does, lets go at once."""
+    for _ in range(TRIES):
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(PAUSE_SECONDS)
+        else:
+            return True
+    return False
 
 
 def _holder(path: Path) -> str:

@@ -43,12 +43,18 @@ def log_paths(state_dir: Path, key: ObjectKey) -> list[tuple[str, Path]]:
 
 def _attempts(folder: Path) -> list[Path]:
     """The folders of attempts, the oldest first."""
-    return sorted((path for path in folder.glob("*") if path.is_dir()), key=lambda path: (path.stat().st_mtime, path.name))
+    return sorted(
+        (path for path in folder.glob("*") if path.is_dir()), key=lambda path: (path.stat().st_mtime, path.name)
+    )
 
 
 def prune(state_dir: Path, key: ObjectKey, live: Collection[Path]) -> None:
     """Removes the folders of all but the newest attempts; those of pods that are there stay."""
-    ended = [path for path in _attempts(state_dir / _object_folder(key)) if not any(path in folder.parents for folder in live)]
+    ended = [
+        path
+        for path in _attempts(state_dir / _object_folder(key))
+        if not any(path in folder.parents for folder in live)
+    ]
     for path in ended[:-KEPT_ATTEMPTS]:
         shutil.rmtree(path, ignore_errors=True)
 

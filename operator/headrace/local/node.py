@@ -10,17 +10,17 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
 import psutil
 
-from headrace.api.meta import Kind
-from headrace.local import logs, ownership, ports, processes
-from headrace.local.launch import TERMINATION_LOG, World, launch
-from headrace.local.machine import Amount, Machine, requested
+from headrace.local import endings, logs, ports, processes
+from headrace.local.claims import claim_of, invalid_pod
+from headrace.local.launch import TERMINATION_LOG, Launch, World, launch
+from headrace.local.machine import Machine, requested
 from headrace.local.pods import LOOPBACK, LocalPod, PodStatus, changed
-from headrace.local.processes import Ending, Life
+from headrace.local.processes import Life
 from headrace.local.readiness import http_probe
 from headrace.local.refusals import CannotStart, NotYet
 from headrace.local.scheduler import WAITING, Claim, place
@@ -33,15 +33,20 @@ logger = logging.getLogger(__name__)
 
 APPEAR_SECONDS = 30.0
 """How long the shim of an earlier program may take to show itself."""
-LONGEST_BACKOFF_SECONDS = 30
-SETTLED_SECONDS = 60.0
-"""A pod that ran for this long starts again at once when it ends."""
 
 
 class Node:
     """Everything that is done to processes."""
 
-    def __init__(self, state_dir: Path, store: Store, machine: Machine, gpu_resource: str, clock: Callable[[], datetime], environ: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        state_dir: Path,
+        store: Store,
+        machine: Machine,
+        gpu_resource: str,
+        clock: Callable[[], datetime],
+        environ: Mapping[str, str],
+    ) -> None:
         """Touches no process before `adopt` and `turn`."""
         self._state_dir = state_dir
         self._store = store
@@ -63,7 +68,17 @@ class Node:
                 continue
             begun = await self._has_begun(pod, marked.get(pod.uid, []))
             if begun and not pod.status.running:
-                self._save(pod, changed(pod.status, running=True, phase=PodPhase.RUNNING, started_at=self._clock(), reason="", message=""))
+                self._save(
+                    pod,
+                    changed(
+                        pod.status,
+                        running=True,
+                        phase=PodPhase.RUNNING,
+                        started_at=self._clock(),
+                        reason="",
+                        message="",
+                    ),
+                )
         alive = {pod.uid for pod in self._pods() if pod.status.running}
         strays = [process for uid, found in sorted(marked.items()) if uid not in alive for process in found]
         await asyncio.to_thread(processes.kill, strays)
@@ -130,7 +145,9 @@ class Node:
                 continue
             if self._clock() >= pod.deadline:
                 overdue.append(pod)
-            elif (asked := (pod.uid, pod.status.restarts)) not in self._asked and processes.ask_to_end(self._folder(pod), pod.status.restarts, pod.uid):
+            elif (asked := (pod.uid, pod.status.restarts)) not in self._asked and processes.ask_to_end(
+                self._folder(pod), pod.status.restarts, pod.uid
+            ):
                 self._asked.add(asked)
         return overdue
 
@@ -141,7 +158,11 @@ class Node:
         await asyncio.to_thread(processes.kill, [process for uid in uids for process in marked.get(uid, ())])
 
     async def _find_marked(self) -> dict[str, list[psutil.Process]]:
-        sessions = {session: pod.uid for pod in self._pods() if (session := processes.session_of(self._folder(pod), pod.status.restarts))}
+        sessions = {
+            session: pod.uid
+            for pod in self._pods()
+            if (session := processes.session_of(self._folder(pod), pod.status.restarts))
+        }
         return await asyncio.to_thread(processes.find_marked, self._state_dir, sessions)
 
     def _note_end(self, before: LocalPod) -> None:
@@ -154,28 +175,11 @@ class Node:
         number = pod.status.restarts
         life = processes.look(folder, number)
         ending = processes.read_ending(folder, number) if life == Life.ENDED else None
-        reason, message = _explain(ending, logs.last_line(folder))
-        status = changed(
-            pod.status, running=False, ready=False, exit_code=ending.exit_code if ending else None,
-            termination_message=logs.read_termination_message(folder),
-        )  # fmt: skip
+        last_line, message = logs.last_line(folder), logs.read_termination_message(folder)
         if pod.restarts_after_exit:
-            self._save(pod, self._backed_off(status, reason, message))
-            return
-        succeeded = ending is not None and ending.exit_code == 0
-        disrupted = pod.status.disrupted or ending is None
-        phase = PodPhase.SUCCEEDED if succeeded else PodPhase.FAILED
-        self._save(pod, changed(status, phase=phase, disrupted=disrupted, reason=pod.status.reason or reason, message=pod.status.message or message))
-
-    def _backed_off(self, status: PodStatus, reason: str, message: str) -> PodStatus:
-        now = self._clock()
-        settled = status.started_at is not None and (now - status.started_at).total_seconds() >= SETTLED_SECONDS
-        level = 0 if settled else status.backoff_level
-        pause = min(2**level, LONGEST_BACKOFF_SECONDS)
-        return changed(
-            status, restarts=status.restarts + 1, backoff_level=min(level + 1, 10), retry_at=now + timedelta(seconds=pause),
-            reason=reason if reason == "PortInUse" else "CrashLoopBackOff", message=f"{message}; starts again in {pause} s",
-        )  # fmt: skip
+            self._save(pod, endings.to_start_again(pod.status, ending, last_line, message, self._clock()))
+        else:
+            self._save(pod, endings.ended(pod.status, ending, last_line, message))
 
     def _forget(self, pod: LocalPod) -> None:
         folder = self._folder(pod)
@@ -191,32 +195,31 @@ class Node:
 
     def _place(self) -> None:
         pods = self._pods()
-        holding = [self._claim(pod) for pod in pods if pod.status.phase == PodPhase.RUNNING]
-        waiting = {pod.name: pod for pod in pods if pod.status.phase == PodPhase.PENDING and not pod.deleting}
-        placement = place(self._machine, holding, [self._claim(pod) for pod in waiting.values()])
-        for name in placement.start:
-            self._start(waiting[name])
-        for name, verdict in sorted(placement.verdicts.items()):
-            self._save(waiting[name], changed(waiting[name].status, reason=verdict.reason, message=verdict.message))
+        holding = self._claims(pod for pod in pods if pod.status.phase == PodPhase.RUNNING)
+        waiting = {pod.uid: pod for pod in pods if pod.status.phase == PodPhase.PENDING and not pod.deleting}
+        placement = place(self._machine, holding, self._claims(waiting.values()))
+        for uid in placement.start:
+            self._start(waiting[uid])
+        for uid, verdict in sorted(placement.verdicts.items()):
+            self._save(waiting[uid], changed(waiting[uid].status, reason=verdict.reason, message=verdict.message))
 
-    def _claim(self, pod: LocalPod) -> Claim:
-        role, kind = pod.labels.get(labels.ROLE), pod.labels.get(labels.KIND)
-        field = {Kind.TUNE_JOB: "template.workers.resources", Kind.INFERENCE_ENDPOINT: "resources"}.get(Kind(kind)) if kind in set(Kind) and role != labels.HEAD else None
-        return Claim(
-            name=pod.name, sequence=pod.status.sequence, amount=self._amount(pod), gang=pod.annotations.get(labels.GANG, ""),
-            gang_minimum=int(pod.annotations.get(labels.GANG_MINIMUM, "1")), field=f"spec.{field or 'workers.resources'}",
-        )  # fmt: skip
-
-    def _amount(self, pod: LocalPod) -> Amount:
-        return requested(pod.container, self._gpu_resource)
+    def _claims(self, pods: Iterable[LocalPod]) -> list[Claim]:
+        """What the pods claim; one whose claim makes no sense has failed."""
+        claims = []
+        for pod in pods:
+            try:
+                claims.append(claim_of(pod, self._gpu_resource))
+            except CannotStart as refusal:
+                self._refuse(pod, refusal)
+        return claims
 
     def _start(self, pod: LocalPod) -> None:
         """Starts the pod's command, or writes into its status why not."""
         folder = self._folder(pod)
-        gpus = pod.status.gpus or self._free_gpus()[: self._amount(pod).gpus]
+        gpus = pod.status.gpus or self._free_gpus()[: requested(pod.container, self._gpu_resource).gpus]
         pod = LocalPod(pod.raw, changed(pod.status, gpus=gpus))
         try:
-            command = launch(pod, folder, self._world(pod))
+            command = _launched(pod, folder, self._world(pod))
             _require_ports(pod)
         except NotYet as reason:
             self._save(pod, changed(pod.status, gpus=(), reason=WAITING, message=str(reason)))
@@ -233,21 +236,26 @@ class Node:
         self._shims[processes.start(folder, pod.status.restarts, command.argv, command.environment)] = pod.uid
         ready = http_probe(pod) is None
         self._save(pod, changed(
-            pod.status, phase=PodPhase.RUNNING, running=True, ready=ready, started_at=self._clock(), retry_at=None, reason="", message="",
+            pod.status, phase=PodPhase.RUNNING, running=True, ready=ready, started_at=self._clock(), retry_at=None, reason="", message="", exit_code=None, termination_message="",
         ))  # fmt: skip
 
     def _refuse(self, pod: LocalPod, refusal: CannotStart) -> None:
         logger.warning("pod %s %s", pod.name, refusal.message)
-        chosen = refusal.reason == "PortInUse" and labels.LOCAL_PORT not in pod.annotations
+        chosen = refusal.reason == endings.PORT_IN_USE and labels.LOCAL_PORT not in pod.annotations
         if pod.restarts_after_exit and chosen:
             # Its Deployment makes another one, with another port.
             self._store.mark_deleting(pod.key, 0)
             return
         if pod.restarts_after_exit:
-            self._save(pod, self._backed_off(changed(pod.status, phase=PodPhase.RUNNING), refusal.reason, refusal.message))
+            self._save(pod, endings.refused(pod.status, refusal, self._clock()))
             return
         # A port that we chose ourselves and that another program took meanwhile is no fault of the run's.
-        self._save(pod, changed(pod.status, phase=PodPhase.FAILED, reason=refusal.reason, message=refusal.message, disrupted=chosen))
+        self._save(
+            pod,
+            changed(
+                pod.status, phase=PodPhase.FAILED, reason=refusal.reason, message=refusal.message, disrupted=chosen
+            ),
+        )
 
     def _free_gpus(self) -> tuple[str, ...]:
         used = {gpu for pod in self._pods() if not pod.terminated for gpu in pod.status.gpus}
@@ -262,25 +270,24 @@ class Node:
         )  # fmt: skip
 
 
+def _launched(pod: LocalPod, folder: Path, world: World) -> Launch:
+    try:
+        return launch(pod, folder, world)
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
+        # podTemplate is laid over the manifest as it was written: a fault in it must stop this pod and no other.
+        raise invalid_pod(error) from error
+
+
 def _require_ports(pod: LocalPod) -> None:
     try:
         ports.require_free(pod.status.ports)
     except CannotStart as refusal:
         if labels.LOCAL_PORT in pod.annotations:
             raise
-        raise CannotStart(refusal.reason, f"found a port of {LOOPBACK} taken that it had chosen; another one is chosen for the next pod") from refusal
-
-
-def _explain(ending: Ending | None, last_line: str) -> tuple[str, str]:
-    """The reason and the sentence for how a command ended; the subject is the pod."""
-    if ending is None:
-        return "Lost", "lost its processes without a trace; the machine may have restarted, or somebody ended them"
-    if ending.signal:
-        hint = "; the machine may be short of memory" if ending.signal == 9 else ""
-        return "Killed", f"was ended by signal {ending.signal}{hint}"
-    if ending.exit_code == 0:
-        return "Completed", "ended with exit code 0"
-    return "Error", f"ended with exit code {ending.exit_code}" + (f": {last_line}" if last_line else "")
+        raise CannotStart(
+            refusal.reason,
+            f"found a port of {LOOPBACK} taken that it had chosen; another one is chosen for the next pod",
+        ) from refusal
 
 
 def _write_private(path: Path, data: bytes) -> None:

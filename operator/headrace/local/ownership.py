@@ -32,7 +32,11 @@ def key_of_root(raw: Raw, store: Store) -> ObjectKey | None:
 
 def children_of(uid: str, store: Store) -> list[Raw]:
     """The objects that belong to this UID directly."""
-    return [raw for raw in store.list() if uid in {reference["uid"] for reference in raw["metadata"].get("ownerReferences") or ()}]
+    return [
+        raw
+        for raw in store.list()
+        if uid in {reference["uid"] for reference in raw["metadata"].get("ownerReferences") or ()}
+    ]
 
 
 def orphans(store: Store) -> list[Raw]:

@@ -32,7 +32,9 @@ def _free_port(seed: str, taken: Collection[int]) -> int:
         port = FIRST_PORT + (start + step) % span
         if port not in taken and is_free(port):
             return port
-    raise CannotStart("NoFreePort", f"finds no free port between {FIRST_PORT} and {LAST_PORT}; stop programs that listen there")
+    raise CannotStart(
+        "NoFreePort", f"finds no free port between {FIRST_PORT} and {LAST_PORT}; stop programs that listen there"
+    )
 
 
 def is_free(port: int) -> bool:
@@ -50,4 +52,6 @@ def require_free(ports: Mapping[str, int]) -> None:
     """CannotStart names the first port that another program has."""
     for _, port in sorted(ports.items()):
         if not is_free(port):
-            raise CannotStart("PortInUse", f"{LOOPBACK}:{port} is in use by another program; stop it or set spec.localPort")
+            raise CannotStart(
+                "PortInUse", f"{LOOPBACK}:{port} is in use by another program; stop it or set spec.localPort"
+            )

@@ -144,7 +144,10 @@ def find_marked(state_dir: Path, sessions: Mapping[int, str]) -> dict[str, list[
 
 
 def _uid_of_veiled(
-    process: psutil.Process, found: Mapping[str, list[psutil.Process]], sessions: Mapping[int, str], strangers: Container[int]
+    process: psutil.Process,
+    found: Mapping[str, list[psutil.Process]],
+    sessions: Mapping[int, str],
+    strangers: Container[int],
 ) -> str | None:
     try:
         if process.status() == psutil.STATUS_ZOMBIE:

@@ -39,12 +39,22 @@ class Readiness:
 
     async def look(self) -> None:
         """Asks every running pod whose turn it is."""
-        pods = [pod for raw in self._store.list("Pod") if (pod := LocalPod.of(raw)).status.running and pod.status.phase == PodPhase.RUNNING]
+        pods = [
+            pod
+            for raw in self._store.list("Pod")
+            if (pod := LocalPod.of(raw)).status.running and pod.status.phase == PodPhase.RUNNING
+        ]
         known = {pod.uid for pod in pods}
         self._due = {uid: due for uid, due in self._due.items() if uid in known}
         self._failures = {uid: count for uid, count in self._failures.items() if uid in known}
         now = time.monotonic()
-        await asyncio.gather(*(self._ask(pod, probe, now) for pod in pods if (probe := http_probe(pod)) and self._due.get(pod.uid, 0.0) <= now))
+        await asyncio.gather(
+            *(
+                self._ask(pod, probe, now)
+                for pod in pods
+                if (probe := http_probe(pod)) and self._due.get(pod.uid, 0.0) <= now
+            )
+        )
 
     async def _ask(self, pod: LocalPod, probe: Raw, now: float) -> None:
         answers = await self._answers(probe_url(pod, probe), float(probe.get("timeoutSeconds", 1)))
@@ -58,7 +68,9 @@ class Readiness:
         if url is None:
             return False
         try:
-            async with self._session.get(url, timeout=aiohttp.ClientTimeout(total=timeout_seconds), allow_redirects=False) as answer:
+            async with self._session.get(
+                url, timeout=aiohttp.ClientTimeout(total=timeout_seconds), allow_redirects=False
+            ) as answer:
                 return 200 <= answer.status < 400
         except (aiohttp.ClientError, TimeoutError):
             return False
@@ -67,5 +79,11 @@ class Readiness:
         """Writes the answer unless the pod has ended, or begun anew, while it was asked."""
         raw = self._store.get(*pod.key)
         latest = LocalPod.of(raw) if raw else None
-        if latest and latest.uid == pod.uid and latest.status.running and latest.status.restarts == pod.status.restarts and latest.status.ready != ready:
+        if (
+            latest
+            and latest.uid == pod.uid
+            and latest.status.running
+            and latest.status.restarts == pod.status.restarts
+            and latest.status.ready != ready
+        ):
             self._store.save_status(latest.key, changed(latest.status, ready=ready).wire())

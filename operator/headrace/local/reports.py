@@ -45,7 +45,9 @@ class Reports:
 
     async def _pull_one(self, pod: LocalPod) -> None:
         try:
-            async with self._session.get(self._url(pod, "/report"), headers=self._headers(pod), timeout=TIMEOUT) as answer:
+            async with self._session.get(
+                self._url(pod, "/report"), headers=self._headers(pod), timeout=TIMEOUT
+            ) as answer:
                 if answer.status != 200 or (answer.content_length or 0) > REPORT_BYTES_MAX:
                     logger.debug("%s answers /report with %s", pod.name, answer.status)
                     return
@@ -61,11 +63,17 @@ class Reports:
     async def push(self, pod: LocalPod, path: str, body: Raw) -> None:
         """PUTs JSON to a pod's report port; PushFailed if it did not take it."""
         try:
-            async with self._session.put(self._url(pod, path), json=body, headers=self._headers(pod), timeout=TIMEOUT) as answer:
+            async with self._session.put(
+                self._url(pod, path), json=body, headers=self._headers(pod), timeout=TIMEOUT
+            ) as answer:
                 if answer.status >= 300:
-                    raise PushFailed(f"pod {pod.name} answered PUT {path} with {answer.status}: {(await answer.text())[:300]}")
+                    raise PushFailed(
+                        f"pod {pod.name} answered PUT {path} with {answer.status}: {(await answer.text())[:300]}"
+                    )
         except (aiohttp.ClientError, TimeoutError) as error:
-            raise PushFailed(f"pod {pod.name} cannot be told PUT {path} now: {error or type(error).__name__}") from error
+            raise PushFailed(
+                f"pod {pod.name} cannot be told PUT {path} now: {error or type(error).__name__}"
+            ) from error
 
     def _url(self, pod: LocalPod, path: str) -> str:
         if PORT not in pod.status.ports:
@@ -81,4 +89,6 @@ class Reports:
 
 
 def _reporting(pods: Iterable[LocalPod]) -> list[LocalPod]:
-    return [pod for pod in pods if PORT in pod.status.ports and pod.status.phase == PodPhase.RUNNING and pod.status.running]
+    return [
+        pod for pod in pods if PORT in pod.status.ports and pod.status.phase == PodPhase.RUNNING and pod.status.running
+    ]

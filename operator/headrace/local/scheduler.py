@@ -19,12 +19,12 @@ WAITING = "Waiting"
 class Claim:
     """A pod as the scheduler sees it."""
 
-    name: str
+    uid: str
     sequence: int
     amount: Amount
     gang: str = ""
     gang_minimum: int = 1
-    field: str = "workers.resources"
+    field: str = "spec.workers.resources"
     """Where its owner's spec says what it asks for."""
 
 
@@ -38,7 +38,7 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Placement:
-    """The pods that start now, in order, and the others' verdicts by name."""
+    """The pods that start now, in order, and the others' verdicts, by UID."""
 
     start: tuple[str, ...] = ()
     verdicts: Mapping[str, Verdict] = field(default_factory=dict)
@@ -57,25 +57,25 @@ def place(machine: Machine, placed: Iterable[Claim], waiting: Iterable[Claim]) -
     for unit in units:
         need = _sum(unit.pods)
         if unit.missing:
-            outcome = Verdict(WAITING, f"waits for {unit.missing} more pods of its gang to be made")
+            outcome = Verdict(WAITING, f"waits until {unit.missing} more of the pods that must start with it are made")
         elif lacking := _lacking(need, machine.amount):
             outcome = Verdict(UNSCHEDULABLE, _never(unit.pods, lacking, need, machine))
         elif not blocked and not (lacking := _lacking(need, free)):
-            start += [claim.name for claim in unit.pods]
+            start += [claim.uid for claim in unit.pods]
             free -= need
             continue
         else:
             blocked = True
             outcome = _wait(unit.pods, lacking or _lacking(need, free), need, free, machine)
-        verdicts |= {claim.name: outcome for claim in unit.pods}
+        verdicts |= {claim.uid: outcome for claim in unit.pods}
     for claim in extras:
         if never := _lacking(claim.amount, machine.amount):
-            verdicts[claim.name] = Verdict(UNSCHEDULABLE, _never((claim,), never, claim.amount, machine))
+            verdicts[claim.uid] = Verdict(UNSCHEDULABLE, _never((claim,), never, claim.amount, machine))
         elif not blocked and not (lacking := _lacking(claim.amount, free)):
-            start.append(claim.name)
+            start.append(claim.uid)
             free -= claim.amount
         else:
-            verdicts[claim.name] = _wait((claim,), lacking or _lacking(claim.amount, free), claim.amount, free, machine)
+            verdicts[claim.uid] = _wait((claim,), lacking or _lacking(claim.amount, free), claim.amount, free, machine)
     return Placement(tuple(start), verdicts)
 
 
@@ -90,8 +90,8 @@ class _Unit:
 def _units(placed: Sequence[Claim], waiting: Iterable[Claim]) -> tuple[list[_Unit], list[Claim]]:
     """What must start together, in order; and the pods that gangs have beyond their minimum."""
     gangs: dict[str, list[Claim]] = {}
-    for claim in sorted(waiting, key=lambda claim: (claim.sequence, claim.name)):
-        gangs.setdefault(claim.gang or f"pod {claim.name}", []).append(claim)
+    for claim in sorted(waiting, key=lambda claim: (claim.sequence, claim.uid)):
+        gangs.setdefault(claim.gang or f"pod {claim.uid}", []).append(claim)
     units: list[_Unit] = []
     extras: list[Claim] = []
     for gang, claims in gangs.items():
@@ -100,7 +100,7 @@ def _units(placed: Sequence[Claim], waiting: Iterable[Claim]) -> tuple[list[_Uni
         if needed:
             units.append(_Unit(tuple(claims[:needed]), missing=max(needed - len(claims), 0)))
         extras += claims[needed:]
-    return units, sorted(extras, key=lambda claim: (claim.sequence, claim.name))
+    return units, sorted(extras, key=lambda claim: (claim.sequence, claim.uid))
 
 
 def _sum(claims: Iterable[Claim]) -> Amount:
@@ -131,7 +131,10 @@ def _wait(claims: Sequence[Claim], resource: str, need: Amount, free: Amount, ma
         return Verdict(WAITING, "waits for its turn; pods that were made earlier wait for room")
     together = "" if len(claims) == 1 else f" for itself and {_companions(claims)}"
     left = _figure(max(_number(free, resource), 0.0), resource)
-    return Verdict(WAITING, f"waits for {_words(need, resource)}{together}; {left} of {_figure(_number(machine.amount, resource), resource)} are free")
+    return Verdict(
+        WAITING,
+        f"waits for {_words(need, resource)}{together}; {left} of {_figure(_number(machine.amount, resource), resource)} are free",
+    )
 
 
 def _companions(claims: Sequence[Claim]) -> str:

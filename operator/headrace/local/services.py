@@ -14,7 +14,9 @@ def resolve(value: str, namespace: str, services: Iterable[Raw], pods: Iterable[
     service = next((one for one in services if _is_named(one, host, namespace)), None)
     if service is None:
         return None
-    entry = next((entry for entry in service["spec"].get("ports", ()) if port in (str(entry["port"]), entry.get("name"))), None)
+    entry = next(
+        (entry for entry in service["spec"].get("ports", ()) if port in (str(entry["port"]), entry.get("name"))), None
+    )
     if entry is None:
         return None
     target = entry.get("targetPort", entry["port"])
@@ -38,7 +40,11 @@ def _selected(service: Raw, pods: Iterable[LocalPod]) -> list[LocalPod]:
     chosen = [
         pod
         for pod in pods
-        if pod.key[1] == service["metadata"]["namespace"] and selector and selector.items() <= dict(pod.labels).items() and not pod.terminated and not pod.deleting
+        if pod.key[1] == service["metadata"]["namespace"]
+        and selector
+        and selector.items() <= dict(pod.labels).items()
+        and not pod.terminated
+        and not pod.deleting
     ]
     return sorted(chosen, key=lambda pod: (not pod.status.ready, -pod.status.sequence))
 
@@ -46,5 +52,7 @@ def _selected(service: Raw, pods: Iterable[LocalPod]) -> list[LocalPod]:
 def _port_of(pod: LocalPod, target: Any) -> int | None:
     if isinstance(target, str) and not target.isdecimal():
         return pod.status.ports.get(target)
-    name = next((port.get("name") for port in pod.container.get("ports", ()) if port["containerPort"] == int(target)), None)
+    name = next(
+        (port.get("name") for port in pod.container.get("ports", ()) if port["containerPort"] == int(target)), None
+    )
     return pod.status.ports.get(name) if name else None

@@ -67,12 +67,12 @@ def become(command: list[str], shim: int) -> None:
         prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         signal.pthread_sigmask(signal.SIG_SETMASK, set())
         if os.getppid() == shim:
-            os.execvp(command[0], command)
+            os.execvp(command[0], command)  # noqa: S606
     except FileNotFoundError:
         code = NOT_FOUND
-        print(f"{command[0]} is not an executable file on this machine", file=sys.stderr, flush=True)
+        os.write(2, f"{command[0]} is not an executable file on this machine\n".encode())
     except OSError as error:
-        print(f"{command[0]} cannot be run: {error.strerror}", file=sys.stderr, flush=True)
+        os.write(2, f"{command[0]} cannot be run: {error.strerror}\n".encode())
     finally:
         os._exit(code)
 
@@ -120,7 +120,11 @@ def children_of(parent: int) -> list[int]:
 def write_ending(path: Path, status: int) -> None:
     """Writes how the command ended, whole or not at all."""
     code = os.waitstatus_to_exitcode(status)
-    note = {"exitCode": code if code >= 0 else 128 - code, "signal": -code if code < 0 else None, "finishedAt": datetime.now(UTC).isoformat()}
+    note = {
+        "exitCode": code if code >= 0 else 128 - code,
+        "signal": -code if code < 0 else None,
+        "finishedAt": datetime.now(UTC).isoformat(),
+    }
     aside = path.with_name(f".{path.name}.tmp")
     with aside.open("w") as file:
         file.write(json.dumps(note))

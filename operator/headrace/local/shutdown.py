@@ -24,7 +24,9 @@ async def end_all(store: Store, node: Node, grace_seconds: float) -> None:
     node.placing = False
     ends = time.monotonic() + grace_seconds
     for pod in _unfinished(store):
-        store.save_status(pod.key, changed(pod.status, disrupted=True, reason="Shutdown", message="was stopped with headrace").wire())
+        store.save_status(
+            pod.key, changed(pod.status, disrupted=True, reason="Shutdown", message="was stopped with headrace").wire()
+        )
     while pods := _unfinished(store):
         left = ends - time.monotonic()
         for pod in pods:
@@ -33,7 +35,9 @@ async def end_all(store: Store, node: Node, grace_seconds: float) -> None:
         if left <= 0:
             await node.kill_all()
         if left <= -REMOVAL_SECONDS:
-            raise TimeoutError(f"pods {', '.join(pod.name for pod in pods)} could not be ended; look for their processes with ps")
+            raise TimeoutError(
+                f"pods {', '.join(pod.name for pod in pods)} could not be ended; look for their processes with ps"
+            )
         await asyncio.sleep(LOOK_SECONDS)
 
 
@@ -44,7 +48,8 @@ def _unfinished(store: Store) -> list[LocalPod]:
 def _awaits_head(pod: LocalPod, pods: Sequence[LocalPod]) -> bool:
     """Whether it is a worker whose head still runs."""
     return pod.labels.get(labels.ROLE) == labels.WORKER and any(
-        other.labels.get(labels.ROLE) == labels.HEAD and _owner(other) == _owner(pod) and other.status.running for other in pods
+        other.labels.get(labels.ROLE) == labels.HEAD and _owner(other) == _owner(pod) and other.status.running
+        for other in pods
     )
 
 

@@ -21,7 +21,14 @@ from headrace.local.refusals import AlreadyExists, UnreadableState
 from headrace.plan.values import Raw
 
 NAME = re.compile(r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$")
-SERVER_SET = ("uid", "generation", "resourceVersion", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds")
+SERVER_SET = (
+    "uid",
+    "generation",
+    "resourceVersion",
+    "creationTimestamp",
+    "deletionTimestamp",
+    "deletionGracePeriodSeconds",
+)
 SECRET_MODE = 0o600
 
 Key = tuple[str, str, str]
@@ -104,7 +111,11 @@ class Store:
         recorded = current["metadata"].get("deletionTimestamp")
         if recorded is not None and datetime.fromisoformat(recorded) <= deadline:
             return current
-        metadata = {**current["metadata"], "deletionTimestamp": format_time(deadline), "deletionGracePeriodSeconds": grace_seconds}
+        metadata = {
+            **current["metadata"],
+            "deletionTimestamp": format_time(deadline),
+            "deletionGracePeriodSeconds": grace_seconds,
+        }
         return self._write({**current, "metadata": metadata})
 
     def remove(self, key: Key) -> None:
@@ -136,7 +147,9 @@ class Store:
         kind, namespace, name = key
         for part in (namespace, name):
             if not NAME.match(part):
-                raise ValueError(f"{kind} {namespace}/{name}: {part!r} is not a name; use lower-case letters, digits, - and .")
+                raise ValueError(
+                    f"{kind} {namespace}/{name}: {part!r} is not a name; use lower-case letters, digits, - and ."
+                )
         return self._folder / kind / namespace / f"{name}.json"
 
     def _tell(self, before: Raw | None, after: Raw | None) -> None:
@@ -177,5 +190,7 @@ def _load(folder: Path, kind: str = "*") -> Iterator[Raw]:
             # A reader without the lock meets objects that are being removed.
             continue
         except ValueError as error:
-            raise UnreadableState(f"{path} is not JSON ({error}); remove it, or give --state-dir another folder") from error
+            raise UnreadableState(
+                f"{path} is not JSON ({error}); remove it, or give --state-dir another folder"
+            ) from error
         yield raw

@@ -4,7 +4,7 @@ from headrace.api.artifacts import DatasetVersion
 from headrace.api.edits import spec_digest
 from headrace.api.objects import DataPipeline, TrainJob, TuneJob
 from headrace.api.status import Phase
-from headrace.plan.dependents import learns_from
+from headrace.plan.dependents import dataset_of, learns_from
 from headrace.plan.run import Waiting
 from headrace.plan.values import Observed
 
@@ -13,7 +13,7 @@ def find_input(observed: Observed) -> DatasetVersion | Waiting | None:
     """The version to pin: the one asked for, or the newest that the pipeline, as it is declared now, has finished."""
     job = observed.object
     assert isinstance(job, TrainJob | TuneJob)
-    dataset = job.spec.template.dataset if isinstance(job, TuneJob) else job.spec.dataset
+    dataset = dataset_of(job)
     if dataset.table:
         return DatasetVersion(uri=dataset.table.uri, version=dataset.table.version or 0, digest="")
     key = learns_from(job)

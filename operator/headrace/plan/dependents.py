@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from headrace.api.meta import Kind, ObjectKey
 from headrace.api.objects import DataPipeline, HeadraceObject, InferenceEndpoint, Job, TrainJob, TuneJob
+from headrace.api.train_job import Dataset
 
 
 def offers_to(job: Job) -> ObjectKey | None:
@@ -13,9 +14,14 @@ def offers_to(job: Job) -> ObjectKey | None:
     return ObjectKey(kind=Kind.INFERENCE_ENDPOINT, namespace=job.metadata.namespace, name=job.spec.rollout.endpoint)
 
 
+def dataset_of(job: Job) -> Dataset:
+    """What a job learns from, as its spec says."""
+    return job.spec.template.dataset if isinstance(job, TuneJob) else job.spec.dataset
+
+
 def learns_from(job: Job) -> ObjectKey | None:
     """The pipeline whose table a job learns from."""
-    dataset = job.spec.template.dataset if isinstance(job, TuneJob) else job.spec.dataset
+    dataset = dataset_of(job)
     if dataset.pipeline is None:
         return None
     return ObjectKey(kind=Kind.DATA_PIPELINE, namespace=job.metadata.namespace, name=dataset.pipeline)

@@ -6,10 +6,11 @@ The traffic is moved by telling the router; a version's servers go only after no
 from headrace.api import environment
 from headrace.api.artifacts import ModelVersion
 from headrace.api.meta import Kind
-from headrace.api.objects import InferenceEndpoint
+from headrace.api.objects import InferenceEndpoint, TrainJob, TuneJob
 from headrace.api.run_report import VersionTraffic
 from headrace.api.run_spec import Backend, ProbeSpec, RouterSpec, Routing, ServeSpec
 from headrace.plan import labels, manifests
+from headrace.plan.dependents import dataset_of
 from headrace.plan.manifests import Container, Owner
 from headrace.plan.names import child_name, version_place
 from headrace.plan.values import Action, Apply, Create, Delete, Observed, Pod, Push, Raw
@@ -196,8 +197,21 @@ def _probe(owner: Owner, endpoint: InferenceEndpoint, observed: Observed) -> lis
         config_map=name, secret=child_name(endpoint.metadata, "token"),
         variables={environment.ROUTER_ADDRESS: f"{endpoint.metadata.name}:{endpoint.spec.port}"},
     )  # fmt: skip
-    spec = ProbeSpec(endpoint=endpoint.metadata.name, dataset=rollout.candidate.dataset, probe=probe)
+    spec = ProbeSpec(
+        endpoint=endpoint.metadata.name,
+        dataset=rollout.candidate.dataset,
+        target=_target(observed, rollout.candidate),
+        probe=probe,
+    )
     return [
         manifests.with_hash(manifests.config_map(owner, name, own, spec)),
         manifests.deployment(owner, name, own, container, observed.settings, 1),
     ]
+
+
+def _target(observed: Observed, candidate: ModelVersion) -> str:
+    """The column that the candidate was taught to predict."""
+    for job in observed.related.values():
+        if isinstance(job, TrainJob | TuneJob) and job.status.model == candidate:
+            return dataset_of(job).target
+    return "label"

@@ -4,8 +4,8 @@
 A pass that changes a decision acts on nothing: the next pass acts, on what was saved.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -23,6 +23,8 @@ from headrace.plan.run_children import Run, converge
 from headrace.plan.support import missing_support
 from headrace.plan.values import Observed, Plan, Pod, PodPhase
 
+ENDING = frozenset({ReportPhase.COMPLETE, ReportPhase.FAILED, ReportPhase.INTERRUPTED})
+"""What a head says while it takes its cluster down: workers that end then are not lost."""
 KEPT_INCIDENTS = 10
 KEPT_LOST_PODS = 200
 SHOWN = frozenset({
@@ -58,6 +60,8 @@ class RunKind:
     result: Callable[[RunReport], dict[str, Any] | None]
     """Fields of the status that a complete report fills; None if the report has no result."""
     stall_seconds: Callable[[Any], int | None]
+    variables: Mapping[str, str] = field(default_factory=dict)
+    """Variables of the environment of all its pods."""
 
 
 def plan_run(kind: RunKind, observed: Observed, now: datetime) -> Plan:
@@ -72,7 +76,13 @@ def plan_run(kind: RunKind, observed: Observed, now: datetime) -> Plan:
     shown = show(kind, observed, decided, now)
     status = _explained(kind, observed, shown, waiting, now)
     actions = converge(
-        Run(kind.module, kind.workers(resource.spec), kind.publish(observed), kind.payload(resource.spec)),
+        Run(
+            kind.module,
+            kind.workers(resource.spec),
+            kind.publish(observed),
+            kind.payload(resource.spec),
+            kind.variables,
+        ),
         observed,
         now,
     )
@@ -166,7 +176,7 @@ def _supervise(kind: RunKind, observed: Observed, now: datetime) -> RunStatus:
         return _resume(
             observed, Ending(Outcome.RESUME, "HeadLost", "the head pod is gone, and its node perhaps with it"), now
         )
-    if lost := _newly_lost(observed):
+    if (lost := _newly_lost(observed)) and not (head and head.live and head.live.phase in ENDING):
         return _count_lost_worker(observed, lost, now)
     if status.phase == Phase.RUNNING and _stalled(kind, resource, head, now):
         return _restart(
@@ -375,7 +385,7 @@ def show(kind: RunKind, observed: Observed, status: RunStatus, now: datetime) ->
     head = _head(observed)
     report = head.live if head and active and not head.terminated else None
     if report is None or (
-        status.report_time and (report.time - status.report_time).total_seconds() < observed.settings.progress_seconds
+        status.report_time and (now - status.report_time).total_seconds() < observed.settings.progress_seconds
     ):
         return status
     further = _got_further(status, report)
@@ -416,7 +426,7 @@ def _look_again(kind: RunKind, observed: Observed, now: datetime) -> float | Non
         if spec.ttl_seconds_after_finished is not None and status.completion_time:
             moments.append(status.completion_time + timedelta(seconds=spec.ttl_seconds_after_finished))
     else:
-        if status.retry_at:
+        if status.retry_at and status.phase == Phase.PENDING:
             moments.append(status.retry_at)
         if spec.active_deadline_seconds is not None and status.attempt_time:
             moments.append(now + timedelta(seconds=spec.active_deadline_seconds - active_seconds(status, now)))

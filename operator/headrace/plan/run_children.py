@@ -31,6 +31,7 @@ class Run:
     workers: Workers
     publish: str
     payload: Mapping[str, Any]
+    variables: Mapping[str, str]
 
 
 def converge(run: Run, observed: Observed, now: datetime) -> tuple[Action, ...]:
@@ -154,11 +155,11 @@ def _wanted_pods(run: Run, owner: Owner, observed: Observed) -> dict[str, Raw]:
     secret = child_name(resource.metadata, TOKEN_PLACE)
     head = Container(
         run.module, resources=manifests.HEAD_RESOURCES, ports={"report": manifests.REPORT_PORT, "ray": manifests.RAY_PORT},
-        config_map=_place(resource, "run"), secret=secret,
+        config_map=_place(resource, "run"), secret=secret, variables=run.variables,
     )  # fmt: skip
     worker = Container(
         WORKER_MODULE, resources=run.workers.resources, secret=secret,
-        variables={environment.HEAD_ADDRESS: f"{_place(resource, 'ray')}:{manifests.RAY_PORT}"},
+        variables={**run.variables, environment.HEAD_ADDRESS: f"{_place(resource, 'ray')}:{manifests.RAY_PORT}"},
     )  # fmt: skip
     pods = [
         manifests.pod(

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from headrace.api import environment
 from headrace.api.run_report import RunReport
 from headrace.api.train_job import TrainJobSpec
 from headrace.plan.dataset_input import find_input
@@ -32,4 +33,5 @@ TRAIN_JOB = RunKind(
     shown=lambda _: {},
     result=model_result,
     stall_seconds=lambda spec: int(spec.stall_seconds),
+    variables={environment.RAY_RUNTIME_ENV: "1"},
 )

@@ -26,5 +26,7 @@ def digits_version(folder: Path, records: int = 1797) -> DatasetVersion:
     uri = f"file://{folder}/digits"
     write_deltalake(uri, table)
     scaling = Scaling(column="image", method="MinMax", offset=0.0, divisor=16.0)
-    Preprocessing(features="image", shape=(8, 8), classes=tuple(range(10)), steps=(FittedStep(scale=scaling),)).save(Folder(f"{uri}/artifacts"))
+    Preprocessing(features="image", shape=(8, 8), classes=tuple(range(10)), steps=(FittedStep(scale=scaling),)).save(
+        Folder(f"{uri}/artifacts")
+    )
     return DatasetVersion(uri=uri, version=0, digest="sha256:digits", records=records, artifacts=f"{uri}/artifacts")

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
@@ -40,7 +41,9 @@ def run_spec(folder: Path, dataset: DatasetVersion, **changes: Any) -> RunSpec:
             **changes,
         }
     )
-    identity = RunIdentity(kind="TrainJob", namespace="default", name="digits", uid="0a1b2c3d", run=1, attempt=1, digest="sha256:run")
+    identity = RunIdentity(
+        kind="TrainJob", namespace="default", name="digits", uid="0a1b2c3d", run=1, attempt=1, digest="sha256:run"
+    )
     return RunSpec(
         identity=identity, storage=f"file://{folder}/run", publish=f"file://{folder}/models",
         min_workers=spec.workers.min, max_workers=spec.workers.max, dataset=dataset, train=spec,
@@ -71,7 +74,9 @@ class Pods:
             "PYTHONPATH": os.pathsep.join(part for part in (self.python_path, *sys.path) if part),
         }  # fmt: skip
         with (self.folder / f"{name}.log").open("ab") as log:
-            process = subprocess.Popen([sys.executable, "-m", module], env=environment, stdout=log, stderr=log, cwd=self.folder)
+            process = subprocess.Popen(
+                [sys.executable, "-m", module], env=environment, stdout=log, stderr=log, cwd=self.folder
+            )
         self.processes[name] = process
         return process
 
@@ -83,11 +88,13 @@ class Pods:
 
     def report(self) -> RunReport | None:
         """The head's live report; none while it does not answer."""
-        request = Request(f"http://127.0.0.1:{self.report_port}/report", headers={"Authorization": f"Bearer {'t' * 32}"})
+        request = Request(
+            f"http://127.0.0.1:{self.report_port}/report", headers={"Authorization": f"Bearer {'t' * 32}"}
+        )
         try:
             with urlopen(request, timeout=2) as answer:
                 return RunReport.model_validate_json(answer.read())
-        except OSError:
+        except (OSError, HTTPException):
             return None
 
     def wait_until(self, holds: Any, seconds: float) -> RunReport:

@@ -1,7 +1,11 @@
 """What the journal keeps through crashes."""
 
+import pytest
+
 from headrace_workers.storage import Folder
 from headrace_workers.tune.journal import TRIALS, Ended, Journal, Lost, Measured, Started, State, TrialRecord, records
+
+pytestmark = pytest.mark.workers
 
 EVENTS = [
     Started(0, {"a": 1}, {"s": 2}),

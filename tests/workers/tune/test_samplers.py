@@ -11,6 +11,8 @@ from headrace_workers.faults import RunFault
 from headrace_workers.tune.samplers import SAMPLERS, sampler_for
 from headrace_workers.tune.search import Search
 
+pytestmark = pytest.mark.workers
+
 ALGORITHMS = {
     "random": {},
     "tpe": {"startupTrials": 4},

@@ -8,6 +8,8 @@ from headrace_workers.faults import RunFault
 from headrace_workers.tune.journal import State
 from headrace_workers.tune.search import MAX_LOSSES, Search
 
+pytestmark = pytest.mark.workers
+
 
 def search_of(spec, journal=None, now=lambda: 0.0):
     """A search on a fresh journal."""

@@ -7,6 +7,8 @@ from tests.workers.tune.builders import MODEL, RATE, dimensions
 from headrace_workers.faults import RunFault
 from headrace_workers.tune.space import combinations, edges, in_dependency_order, sample
 
+pytestmark = pytest.mark.workers
+
 HIDDEN = {"path": "model.parameters.hidden", "integer": {"low": 16, "high": 128, "step": 16}}
 FOR_PERCEPTRON = {**HIDDEN, "when": {"path": "model.builtin", "equals": "Perceptron"}}
 

@@ -7,6 +7,8 @@ from headrace_workers.faults import RunFault
 from headrace_workers.tune.space import in_dependency_order
 from headrace_workers.tune.template import apply, check
 
+pytestmark = pytest.mark.workers
+
 
 def test_choices_are_set_by_their_paths():
     """Fields, enum values and free parameters are set, the rest of the template stays."""

@@ -144,6 +144,7 @@ def test_a_search_chooses_a_model_and_publishes_it(run, tmp_path):
     assert len((tmp_path / "run" / "curve.jsonl").read_text().splitlines()) == 4
 
 
+@pytest.mark.slow
 def test_a_search_survives_its_workers_and_its_heads(run, tmp_path):
     """A killed worker, SIGTERM and a killed head later it has run every trial with the values it was given first."""
     template = {"dataset": {"pipeline": "digits"}, "model": {"builtin": "Perceptron"}, "epochs": 60, "checkpoints": {"everySteps": 50}}

@@ -12,6 +12,8 @@ from headrace_workers.tune.journal import TRIALS
 from headrace_workers.tune.trial_events import TrialFailed, TrialLost, TrialMeasured
 from headrace_workers.tune.whole_search import Means, check_spec, whole_search
 
+pytestmark = pytest.mark.workers
+
 
 def nearness(work):
     """An objective that is best at a learning rate of 0.01, and better for the image classifier."""

@@ -28,12 +28,9 @@ def body(head: Head) -> dict[str, Any]:
     if found := sink.find_commit(head.spec.publish, head.spec.identity, plan.key):
         return _finished(head, found)
     ray_cluster.start_head(ray_cluster.HeadSettings.from_environment(os.environ))
-    try:
-        head.reporter.update(phase=ReportPhase.STARTING, reason="WaitingForWorkers", stage="waiting for workers")
-        _wait_for_workers(head)
-        return write(head, plan, on_ray(head.check_stopping, tasks_per_worker(spec)))
-    finally:
-        ray_cluster.stop_head()
+    head.reporter.update(phase=ReportPhase.STARTING, reason="WaitingForWorkers", stage="waiting for workers")
+    _wait_for_workers(head)
+    return write(head, plan, on_ray(head.check_stopping, tasks_per_worker(spec)))
 
 
 def write(head: Head, plan: engine.Plan, spread: Spread) -> dict[str, Any]:
@@ -41,7 +38,9 @@ def write(head: Head, plan: engine.Plan, spread: Spread) -> dict[str, Any]:
 
     def tell(stage: str, progress: Progress, records: Records) -> None:
         head.check_stopping()
-        head.reporter.update(phase=ReportPhase.RUNNING, reason="Running", stage=stage, progress=progress, records=records)
+        head.reporter.update(
+            phase=ReportPhase.RUNNING, reason="Running", stage=stage, progress=progress, records=records
+        )
 
     prepared = engine.prepare(plan, head.storage, spread, tell)
     # Before the commit: whoever sees the version must find what was fitted for it.
@@ -57,7 +56,10 @@ def tasks_per_worker(spec: DataPipelineSpec) -> int:
 
 def _pipeline(head: Head) -> DataPipelineSpec:
     if head.spec.pipeline is None:
-        raise RunFault("WrongRunSpec", f"the run of {head.spec.identity.name} holds no pipeline; its RunSpec must have the field pipeline")
+        raise RunFault(
+            "WrongRunSpec",
+            f"the run of {head.spec.identity.name} holds no pipeline; its RunSpec must have the field pipeline",
+        )
     return head.spec.pipeline
 
 
@@ -67,7 +69,9 @@ def _wait_for_workers(head: Head) -> None:
     while True:
         head.check_stopping()
         try:
-            ray_cluster.wait_for_workers(head.spec.min_workers, TURN_SECONDS, lambda count: head.reporter.update(workers=count))
+            ray_cluster.wait_for_workers(
+                head.spec.min_workers, TURN_SECONDS, lambda count: head.reporter.update(workers=count)
+            )
         except TimeoutError as error:
             if time.monotonic() > ends:
                 raise RunFault("WorkersMissing", f"{error}; waited {JOIN_SECONDS:g} s", retryable=True) from None
@@ -87,7 +91,13 @@ def _finished(head: Head, committed: sink.Committed) -> dict[str, Any]:
     )
     progress = Progress(step=committed.records.read, total=committed.records.read, unit="records")
     message = f"version {committed.version} has {version.records} records"
-    return {"dataset": version, "records": committed.records, "progress": progress, "stage": "committed", "message": message}
+    return {
+        "dataset": version,
+        "records": committed.records,
+        "progress": progress,
+        "stage": "committed",
+        "message": message,
+    }
 
 
 if __name__ == "__main__":

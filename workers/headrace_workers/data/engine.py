@@ -94,7 +94,9 @@ def prepare(plan: Plan, storage: Folder, spread: Spread, tell: Tell) -> Prepared
     account = account.model_copy(update={"written": rows - account.augmented})
     require_some(account)
     require_balanced(account)
-    first = next(_with_split(table) for manifest in manifests for table in pieces.batches(folder, manifest) if table.num_rows)
+    first = next(
+        _with_split(table) for manifest in manifests for table in pieces.batches(folder, manifest) if table.num_rows
+    )
     return Prepared(
         records=account,
         splits=_splits(manifests),
@@ -116,7 +118,9 @@ def forget_pieces(storage: Folder) -> None:
     storage.delete(STAGES)
 
 
-def _done(spread: Spread, assignments: Sequence[Assignment], tell: Callable[[Progress, Records], None]) -> list[Manifest]:
+def _done(
+    spread: Spread, assignments: Sequence[Assignment], tell: Callable[[Progress, Records], None]
+) -> list[Manifest]:
     manifests: dict[int, Manifest] = {}
     clock = _Clock(sum(a.shard.size_bytes for a in assignments))
     tell(clock.progress(0, 0), Records())
@@ -124,8 +128,13 @@ def _done(spread: Spread, assignments: Sequence[Assignment], tell: Callable[[Pro
         if isinstance(result, Failed):
             raise RunFault(result.reason, result.message, retryable=result.retryable)
         manifests[index] = result
-        clock.add(result.rows + result.records.quarantined + result.records.filtered + result.records.duplicates, assignments[index].shard.size_bytes)
-        tell(clock.progress(len(manifests), len(assignments)), total(manifest.records for manifest in manifests.values()))
+        clock.add(
+            result.rows + result.records.quarantined + result.records.filtered + result.records.duplicates,
+            assignments[index].shard.size_bytes,
+        )
+        tell(
+            clock.progress(len(manifests), len(assignments)), total(manifest.records for manifest in manifests.values())
+        )
     return [manifests[index] for index in range(len(assignments))]
 
 
@@ -160,7 +169,10 @@ def _decision(stage: Stage, folder: Folder, manifests: Sequence[Manifest]) -> De
     found = [pieces.measured(folder, pieces.name_of(stage.number, position)) for position in range(len(manifests))]
     known = next((table for table in found if table is not None), None)
     if known is None:
-        raise RunFault("EmptyDataset", f"no record is left before {stage.closes.context.place}; check the source, or loosen the steps that drop records")
+        raise RunFault(
+            "EmptyDataset",
+            f"no record is left before {stage.closes.context.place}; check the source, or loosen the steps that drop records",
+        )
     measured = [known.schema.empty_table() if table is None else table for table in found]
     return BARRIERS[stage.closes.name].decide(measured, stage.closes.settings, stage.closes.context)
 

@@ -25,7 +25,13 @@ class BadRecord:
 
     def line(self) -> bytes:
         """The record as one line of the quarantine."""
-        fields = {"stage": self.stage, "code": self.code, "message": self.message, "source": self.position, "record": self.record}
+        fields = {
+            "stage": self.stage,
+            "code": self.code,
+            "message": self.message,
+            "source": self.position,
+            "record": self.record,
+        }
         return json.dumps(fields, ensure_ascii=False).encode() + b"\n"
 
     def __str__(self) -> str:

@@ -71,14 +71,20 @@ def _require_order(steps: Sequence[Work]) -> None:
     late = [work for work in steps[steps.index(altered) + 1 :] if work.name in CHANGES_ROWS] if altered else []
     if altered and late:
         # Copies are no source records: dropping one would break the account, splitting one would leak its original.
-        raise RunFault("StepOrder", f"{late[0].context.place} comes after {altered.context.place}; put it before, so that it sees source records only")
+        raise RunFault(
+            "StepOrder",
+            f"{late[0].context.place} comes after {altered.context.place}; put it before, so that it sees source records only",
+        )
 
 
 def code_digest() -> str:
     """A digest of the code that the result depends on: this package and the preprocessing."""
     package = resources.files("headrace_workers")
     hashed = hashlib.sha256()
-    for path, content in [*_sources(package / "data", "data"), ("preprocessing.py", (package / "preprocessing.py").read_bytes())]:
+    for path, content in [
+        *_sources(package / "data", "data"),
+        ("preprocessing.py", (package / "preprocessing.py").read_bytes()),
+    ]:
         hashed.update(f"{path}\0{len(content)}\0".encode() + content)
     return hashed.hexdigest()
 

@@ -103,7 +103,9 @@ def commit(uri: str, identity: RunIdentity, plan_key: str, prepared: Prepared) -
     except CommitFailedError as error:
         if found := find_commit(uri, identity, plan_key):
             return found
-        raise RunFault("CommitConflict", f"another writer changed the table {uri} meanwhile: {error}"[:900], retryable=True) from None
+        raise RunFault(
+            "CommitConflict", f"another writer changed the table {uri} meanwhile: {error}"[:900], retryable=True
+        ) from None
     except (DeltaError, OSError) as error:
         if any(sign in str(error).lower() for sign in FULL):
             message = f"the storage of the table {uri} is full; free space or give it more, the run goes on from here"
@@ -111,7 +113,9 @@ def commit(uri: str, identity: RunIdentity, plan_key: str, prepared: Prepared) -
         raise
     found = find_commit(uri, identity, plan_key)
     if found is None:
-        raise RunFault("CommitLost", f"the table {uri} does not show the commit just made; look at its history", retryable=True)
+        raise RunFault(
+            "CommitLost", f"the table {uri} does not show the commit just made; look at its history", retryable=True
+        )
     return found
 
 

@@ -21,7 +21,9 @@ TASKS_AHEAD = 4
 class Spread(Protocol):
     """Runs a function on many arguments, answering (index, result) as they finish."""
 
-    def __call__(self, function: Callable[[Argument], Result], arguments: Sequence[Argument]) -> Iterator[tuple[int, Result]]:
+    def __call__(
+        self, function: Callable[[Argument], Result], arguments: Sequence[Argument]
+    ) -> Iterator[tuple[int, Result]]:
         """The results, in any order."""
 
 
@@ -38,7 +40,9 @@ def on_ray(check_stopping: Callable[[], None], tasks_per_worker: int = 1) -> Spr
         # Ray reads its switches when it is imported, and the head sets them before.
         import ray
 
-        remote = ray.remote(num_cpus=0, resources={WORKER_RESOURCE: 1 / tasks_per_worker}, max_retries=MOST_TRIES)(function)
+        remote = ray.remote(num_cpus=0, resources={WORKER_RESOURCE: 1 / tasks_per_worker}, max_retries=MOST_TRIES)(
+            function
+        )
         waiting = list(enumerate(arguments))[::-1]
         running: dict[Any, int] = {}
         try:
@@ -68,4 +72,6 @@ def _result(reference: Any) -> Any:
     except RayTaskError:
         raise
     except RayError as error:
-        raise RunFault("WorkerLost", f"a task failed {MOST_TRIES} times because its worker was lost: {error}"[:900], retryable=True) from None
+        raise RunFault(
+            "WorkerLost", f"a task failed {MOST_TRIES} times because its worker was lost: {error}"[:900], retryable=True
+        ) from None

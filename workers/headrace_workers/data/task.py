@@ -65,7 +65,11 @@ def run(assignment: Assignment) -> Manifest | Failed:
         return Failed(fault.reason, fault.message, fault.retryable)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            return Failed("StorageFull", f"the storage {assignment.storage} is full; free space or give it more, the run goes on from here", True)
+            return Failed(
+                "StorageFull",
+                f"the storage {assignment.storage} is full; free space or give it more, the run goes on from here",
+                True,
+            )
         return Failed("StorageFailed", f"{assignment.shard.name}: {type(error).__name__}: {error}"[:900], True)
 
 
@@ -83,12 +87,19 @@ def _made(assignment: Assignment, folder: Folder) -> Manifest:
     measurements: list[pa.Table] = []
     for table, bad_already in _batches(assignment, folder):
         bad.add(bad_already)
-        progress.records = added(progress.records, Records(quarantined=len(bad_already), read=_read(stage, table, bad_already)))
+        progress.records = added(
+            progress.records, Records(quarantined=len(bad_already), read=_read(stage, table, bad_already))
+        )
         for outcome in _outcomes(assignment, table, progress.rows_in):
             bad.add(outcome.bad)
             progress.records = added(
                 progress.records,
-                Records(quarantined=len(outcome.bad), filtered=outcome.filtered, duplicates=outcome.duplicates, augmented=outcome.augmented),
+                Records(
+                    quarantined=len(outcome.bad),
+                    filtered=outcome.filtered,
+                    duplicates=outcome.duplicates,
+                    augmented=outcome.augmented,
+                ),
             )
             last = outcome.table
         progress.rows_in += table.num_rows
@@ -103,7 +114,9 @@ def _made(assignment: Assignment, folder: Folder) -> Manifest:
         Manifest(
             records=progress.records,
             first_bad=bad.first,
-            content="" if stage.number else sources.reader(assignment.source).digest(assignment.source, assignment.shard),
+            content=""
+            if stage.number
+            else sources.reader(assignment.source).digest(assignment.source, assignment.shard),
             splits=progress.splits,
             classes=None if progress.classes is None else tuple(sorted(progress.classes)),
         )
@@ -122,7 +135,9 @@ def _batches(assignment: Assignment, folder: Folder) -> Iterator[tuple[pa.Table,
     before = pieces.name_of(assignment.stage.number - 1, assignment.position)
     manifest = pieces.finished(folder, before)
     if manifest is None:
-        raise RunFault("StorageFailed", f"the piece {before} of this run has gone from {folder.uri}; run it again", retryable=True)
+        raise RunFault(
+            "StorageFailed", f"the piece {before} of this run has gone from {folder.uri}; run it again", retryable=True
+        )
     for table in pieces.batches(folder, manifest):
         yield table, ()
 
@@ -132,7 +147,9 @@ def _outcomes(assignment: Assignment, table: pa.Table, rows_before: int) -> Iter
     yield outcome
     if stage.opens:
         barrier = BARRIERS[stage.opens.name]
-        outcome = barrier.apply(outcome.table, stage.opens.settings, assignment.decision, rows_before, stage.opens.context)
+        outcome = barrier.apply(
+            outcome.table, stage.opens.settings, assignment.decision, rows_before, stage.opens.context
+        )
         yield outcome
     for work in stage.maps:
         outcome = MAPS[work.name].apply(outcome.table, work.settings, work.context)
@@ -140,7 +157,9 @@ def _outcomes(assignment: Assignment, table: pa.Table, rows_before: int) -> Iter
 
 
 def _summarise(table: pa.Table, progress: _Progress) -> None:
-    names = table["split"] if "split" in table.column_names else pa.chunked_array([["train"] * table.num_rows], pa.string())
+    names = (
+        table["split"] if "split" in table.column_names else pa.chunked_array([["train"] * table.num_rows], pa.string())
+    )
     for entry in pc.value_counts(names).to_pylist():
         split = entry["values"] or "none"
         progress.splits[split] = progress.splits.get(split, 0) + entry["counts"]
@@ -148,7 +167,9 @@ def _summarise(table: pa.Table, progress: _Progress) -> None:
         progress.classes = None
         return
     target = table[TARGET]
-    if not (pa.types.is_integer(target.type) or pa.types.is_string(target.type) or pa.types.is_large_string(target.type)):
+    if not (
+        pa.types.is_integer(target.type) or pa.types.is_string(target.type) or pa.types.is_large_string(target.type)
+    ):
         progress.classes = None
         return
     progress.classes.update(value for value in pc.unique(target).to_pylist() if value is not None)

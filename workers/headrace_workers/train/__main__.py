@@ -11,7 +11,7 @@ from headrace.api.run_spec import RunSpec
 from headrace.api.train_job import TrainJobSpec
 from headrace_workers.faults import Interrupted, RunFault
 from headrace_workers.head import Head, run_head
-from headrace_workers.ray_cluster import HeadSettings, start_head, stop_head
+from headrace_workers.ray_cluster import HeadSettings, start_head
 from headrace_workers.storage import Folder
 from headrace_workers.train.account import Account
 from headrace_workers.train.board import make_board
@@ -31,7 +31,9 @@ SAVE_SECONDS = 20.0
 def train(head: Head) -> dict[str, Any]:
     """The body of the head: from the RunSpec to the final fields of the report."""
     if head.spec.train is None or head.spec.dataset is None:
-        raise RunFault("InvalidRunSpec", "a training run needs train and dataset in its RunSpec; let the operator write it")
+        raise RunFault(
+            "InvalidRunSpec", "a training run needs train and dataset in its RunSpec; let the operator write it"
+        )
     spec, dataset = head.spec.train, head.spec.dataset
     models = Folder(head.spec.publish)
     if earlier := published_version(head.spec.identity, models):
@@ -40,14 +42,25 @@ def train(head: Head) -> dict[str, Any]:
     result = train_on_workers(head, spec, dataset)
     head.reporter.update(stage="publishing")
     version = publish_model(
-        head.spec.identity, spec, dataset, models=models, checkpoints=checkpoint_folder(head.spec, spec, head.storage), metrics=result.metrics
+        head.spec.identity,
+        spec,
+        dataset,
+        models=models,
+        checkpoints=checkpoint_folder(head.spec, spec, head.storage),
+        metrics=result.metrics,
     )
     return {**final_fields(version, dataset), "workers": 0}
 
 
 def final_fields(version: ModelVersion, dataset: DatasetVersion) -> dict[str, Any]:
     """What the final report says about the published version."""
-    return {"model": version, "metrics": version.metrics, "dataset": dataset, "stage": "", "message": f"published model version {version.name}"}
+    return {
+        "model": version,
+        "metrics": version.metrics,
+        "dataset": dataset,
+        "stage": "",
+        "message": f"published model version {version.name}",
+    }
 
 
 def checkpoint_folder(run: RunSpec, spec: TrainJobSpec, storage: Folder) -> Folder:
@@ -62,18 +75,20 @@ def train_on_workers(head: Head, spec: TrainJobSpec, dataset: DatasetVersion) ->
     prepare_environment(os.environ)
     # Ray Train gives its actors a runtime environment, even if only to hand on these switches.
     start_head(replace(HeadSettings.from_environment(os.environ), runtime_environments=True))
-    try:
-        import_early()
-        wait_for_group(head, spec.stall_seconds)
-        head.reporter.update(stage="starting workers")
-        board = make_board()
-        work = RankWork(
-            spec.model_dump_json(by_alias=True), dataset.model_dump_json(by_alias=True), head.storage.uri, checkpoint_folder(head.spec, spec, head.storage).uri
-        )
-        group = RayGroup(head.spec, work)
-        return follow(head, board, group, Account(head.reporter, head.storage, EventLog(head.storage, head.spec.identity.attempt)))
-    finally:
-        stop_head()
+    import_early()
+    wait_for_group(head, spec.stall_seconds)
+    head.reporter.update(stage="starting workers")
+    board = make_board()
+    work = RankWork(
+        spec.model_dump_json(by_alias=True),
+        dataset.model_dump_json(by_alias=True),
+        head.storage.uri,
+        checkpoint_folder(head.spec, spec, head.storage).uri,
+    )
+    group = RayGroup(head.spec, work)
+    return follow(
+        head, board, group, Account(head.reporter, head.storage, EventLog(head.storage, head.spec.identity.attempt))
+    )
 
 
 def follow(head: Head, board: Any, group: RayGroup, account: Account) -> FitResult:
@@ -89,7 +104,9 @@ def follow(head: Head, board: Any, group: RayGroup, account: Account) -> FitResu
         if account.result:
             return account.result
         if ended:
-            raise RunFault("WorkersFailing", f"Ray gave the group of workers up: {group.error}", retryable=True) from group.error
+            raise RunFault(
+                "WorkersFailing", f"Ray gave the group of workers up: {group.error}", retryable=True
+            ) from group.error
         if head.stopping.is_set() and give_up_at is None:
             if not account.groups:
                 raise Interrupted

@@ -61,7 +61,13 @@ class Account:
         curve = tuple(point for point in self._reporter.current.curve if point.step <= resumed)
         changes = {"resumed_from": note.resumed_from} if note.resumed_from is not None else {}
         self._reporter.update(
-            phase=ReportPhase.RUNNING, reason="Running", stage="training", workers=note.world_size, group_restarts=self.groups - 1, curve=curve, **changes
+            phase=ReportPhase.RUNNING,
+            reason="Running",
+            stage="training",
+            workers=note.world_size,
+            group_restarts=self.groups - 1,
+            curve=curve,
+            **changes,
         )
         logger.info("group %d of %d workers starts from step %d", self.groups, note.world_size, resumed)
 

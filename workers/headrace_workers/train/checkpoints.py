@@ -39,7 +39,9 @@ class DataSchema(Model):
     features: Annotated[str, Field(description="The input column.")]
     target: Annotated[str, Field(description="The predicted column.")]
     shape: Annotated[tuple[int, ...], Field(description="The shape of one input.")]
-    classes: Annotated[tuple[int | str, ...] | None, Field(description="The labels in the order of the outputs; none for a number.")] = None
+    classes: Annotated[
+        tuple[int | str, ...] | None, Field(description="The labels in the order of the outputs; none for a number.")
+    ] = None
 
 
 class CheckpointState(Model):
@@ -50,7 +52,9 @@ class CheckpointState(Model):
     seed: Annotated[int, Field(description="The run's seed.")]
     world_size: Annotated[int, Field(ge=1, description="Ranks that took part.")]
     data: Annotated[DataSchema, Field(description="What the network was trained on.")]
-    metrics: Annotated[dict[str, float] | None, Field(description="The evaluation at this very step, if one was made.")] = None
+    metrics: Annotated[
+        dict[str, float] | None, Field(description="The evaluation at this very step, if one was made.")
+    ] = None
     curve: Annotated[tuple[CurvePoint, ...], Field(description="The run's curve so far.")] = ()
     window_loss: Annotated[float, Field(description="The sum of training losses since the curve's last point.")] = 0.0
     window_steps: Annotated[int, Field(ge=0, description="Steps since the curve's last point.")] = 0
@@ -90,7 +94,9 @@ class Checkpoints:
         import torch
 
         # Tied weights share memory, which safetensors refuses: each name gets its own copy.
-        data = safetensors.torch.save({key: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for key, tensor in tensors.items()})
+        data = safetensors.torch.save(
+            {key: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for key, tensor in tensors.items()}
+        )
         self._at(step).write(name, data)
         return hashlib.sha256(data).hexdigest()
 
@@ -112,12 +118,18 @@ class Checkpoints:
         folder = self._at(step)
         try:
             state = CheckpointState.model_validate_json(folder.read(STATE))
-            damaged = [name for name, digest in sorted(state.files.items()) if hashlib.sha256(folder.read(name)).hexdigest() != digest]
+            damaged = [
+                name
+                for name, digest in sorted(state.files.items())
+                if hashlib.sha256(folder.read(name)).hexdigest() != digest
+            ]
         except FileNotFoundError as error:
             logger.warning("checkpoint %s is skipped: it is not complete (%s)", folder.uri, error)
             return None
         except ValidationError as error:
-            logger.warning("checkpoint %s is skipped: its %s cannot be read (%s)", folder.uri, STATE, error.errors()[0]["msg"])
+            logger.warning(
+                "checkpoint %s is skipped: its %s cannot be read (%s)", folder.uri, STATE, error.errors()[0]["msg"]
+            )
             return None
         if damaged:
             logger.warning("checkpoint %s is skipped: %s is damaged", folder.uri, ", ".join(damaged))

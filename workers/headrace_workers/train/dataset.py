@@ -50,15 +50,22 @@ class LoadedDataset:
 def load_dataset(version: DatasetVersion, dataset: Dataset) -> LoadedDataset:
     """The pinned version's records; RunFault where a column or a split is missing or cannot be learnt from."""
     if version.format != "delta":
-        raise RunFault("NotSupported", f"dataset {version.uri} is {version.format}; this release trains on delta tables")
+        raise RunFault(
+            "NotSupported", f"dataset {version.uri} is {version.format}; this release trains on delta tables"
+        )
     fitted = load_preprocessing(version)
     delta = _open(version)
     columns = [field.name for field in delta.schema().fields]
     features = features_column(dataset, fitted, columns, version)
     for name, where in ((dataset.target, "dataset.target"), ("split", "a split step in the pipeline")):
         if name not in columns:
-            raise RunFault("ColumnMissing", f"dataset {version.uri} has no column {name}, only {', '.join(columns)}; correct {where}")
-    table = delta.to_pyarrow_table(columns=list(dict.fromkeys([features, dataset.target, "split", *(["id"] if "id" in columns else [])])))
+            raise RunFault(
+                "ColumnMissing",
+                f"dataset {version.uri} has no column {name}, only {', '.join(columns)}; correct {where}",
+            )
+    table = delta.to_pyarrow_table(
+        columns=list(dict.fromkeys([features, dataset.target, "split", *(["id"] if "id" in columns else [])]))
+    )
     if "id" in columns:
         table = table.sort_by("id")
     inputs = _inputs(table[features], features, version)
@@ -73,7 +80,11 @@ def load_dataset(version: DatasetVersion, dataset: Dataset) -> LoadedDataset:
 
 def features_column(dataset: Dataset, fitted: Preprocessing, columns: list[str], version: DatasetVersion) -> str:
     """The input column: the spec's, else the pipeline's, else the first known name; RunFault if it is not there."""
-    wanted = [dataset.features] if dataset.features else [*([fitted.features] if fitted.features else []), *FEATURES_BY_CONVENTION]
+    wanted = (
+        [dataset.features]
+        if dataset.features
+        else [*([fitted.features] if fitted.features else []), *FEATURES_BY_CONVENTION]
+    )
     found = next((name for name in wanted if name in columns), None)
     if found is None:
         message = f"dataset {version.uri} has no column {' or '.join(wanted)}, only {', '.join(columns)}; set dataset.features"
@@ -85,7 +96,9 @@ def _open(version: DatasetVersion) -> DeltaTable:
     try:
         return DeltaTable(version.uri, version=version.version)
     except TableNotFoundError as error:
-        raise RunFault("DatasetMissing", f"there is no table in {version.uri}; run the pipeline that makes it") from error
+        raise RunFault(
+            "DatasetMissing", f"there is no table in {version.uri}; run the pipeline that makes it"
+        ) from error
     except DeltaError as error:
         message = f"version {version.version} of table {version.uri} cannot be read: {error}; pin a version that exists"
         raise RunFault("DatasetMissing", message) from error
@@ -99,7 +112,10 @@ def _inputs(column: pa.ChunkedArray, name: str, version: DatasetVersion) -> np.n
         if array.null_count:
             raise _has_nulls(name, version)
         if pa.types.is_struct(array.type) or len(lengths := pc.unique(pc.list_value_length(array))) > 1:
-            raise RunFault("NotSupported", f"column {name} of dataset {version.uri} holds lists of several lengths; inputs need one length")
+            raise RunFault(
+                "NotSupported",
+                f"column {name} of dataset {version.uri} holds lists of several lengths; inputs need one length",
+            )
         elements *= lengths[0].as_py() if len(lengths) else 1
         array = pc.list_flatten(array)
     if not (pa.types.is_integer(array.type) or pa.types.is_floating(array.type) or pa.types.is_boolean(array.type)):
@@ -123,7 +139,9 @@ def _targets(
     if fitted.classes and fitted.target == name:
         classes = fitted.classes
     else:
-        classes = tuple(sorted({label for label, split in zip(labels, table["split"].to_pylist(), strict=True) if split == TRAIN}))
+        classes = tuple(
+            sorted({label for label, split in zip(labels, table["split"].to_pylist(), strict=True) if split == TRAIN})
+        )
     index = {label: number for number, label in enumerate(classes)}
     if unknown := sorted({label for label in labels if label not in index}):
         message = f"column {name} of dataset {version.uri} has {unknown[0]!r}, which is not among its {len(classes)} classes; split it anew or correct the labels"
@@ -132,4 +150,6 @@ def _targets(
 
 
 def _has_nulls(name: str, version: DatasetVersion) -> RunFault:
-    return RunFault("MissingValues", f"column {name} of dataset {version.uri} has missing values; fill or drop them in the pipeline")
+    return RunFault(
+        "MissingValues", f"column {name} of dataset {version.uri} has missing values; fill or drop them in the pipeline"
+    )

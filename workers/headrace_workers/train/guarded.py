@@ -27,7 +27,12 @@ class Guarded(torch.nn.Module):
         except Exception as error:
             raise model_fault(self.name, error, self.step) from error
         wanted = (len(inputs), self.outputs)
-        if not isinstance(answers, torch.Tensor) or (answers.shape != wanted and (self.outputs > 1 or answers.shape != wanted[:1])):
+        if not isinstance(answers, torch.Tensor) or (
+            answers.shape != wanted and (self.outputs > 1 or answers.shape != wanted[:1])
+        ):
             found = f"shape {tuple(answers.shape)}" if isinstance(answers, torch.Tensor) else type(answers).__name__
-            raise RunFault("ModelFailed", f"{self.name} answered {found} for {len(inputs)} inputs where {wanted} was needed, step {self.step}; correct the model")
+            raise RunFault(
+                "ModelFailed",
+                f"{self.name} answered {found} for {len(inputs)} inputs where {wanted} was needed, step {self.step}; correct the model",
+            )
         return answers.reshape(wanted)

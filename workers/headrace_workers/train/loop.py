@@ -13,7 +13,15 @@ from headrace.api.run_report import CheckpointReference, CurvePoint, Traffic
 from headrace.api.train_job import TrainJobSpec
 from headrace_workers.faults import Interrupted, RunFault
 from headrace_workers.storage import Folder
-from headrace_workers.train.checkpoints import OPTIMIZER, WEIGHTS, Checkpoints, CheckpointState, DataSchema, compression_file, mean_compression_state
+from headrace_workers.train.checkpoints import (
+    OPTIMIZER,
+    WEIGHTS,
+    Checkpoints,
+    CheckpointState,
+    DataSchema,
+    compression_file,
+    mean_compression_state,
+)
 from headrace_workers.train.compression import attach
 from headrace_workers.train.dataset import TRAIN, LoadedDataset, load_dataset
 from headrace_workers.train.group import Group
@@ -78,7 +86,10 @@ class Training:
         """Builds network, optimizer and gradient exchange; RunFault says what of the spec or the data does not fit."""
         for split in (TRAIN, spec.evaluation.split):
             if not len(data.splits.get(split, ())):
-                raise RunFault("SplitMissing", f"the dataset has no records in split {split}, only in {', '.join(sorted(data.splits)) or 'none'}; add a split step")
+                raise RunFault(
+                    "SplitMissing",
+                    f"the dataset has no records in split {split}, only in {', '.join(sorted(data.splits)) or 'none'}; add a split step",
+                )
         self._spec, self._data, self._store, self._group = spec, data, store, group
         self._train = data.splits[TRAIN]
         self._order = Order(spec.seed, len(self._train), spec.batch_size)
@@ -86,8 +97,12 @@ class Training:
         require_defined(spec.evaluation.metrics, self._criterion, data)
         seed_everything(spec.seed)
         name = str(spec.model.builtin or spec.model.module)
-        self._network = Guarded(build_network(spec.model, data.shape, self._criterion.outputs), name, self._criterion.outputs)
-        trainable = {name: parameter for name, parameter in self._network.network.named_parameters() if parameter.requires_grad}
+        self._network = Guarded(
+            build_network(spec.model, data.shape, self._criterion.outputs), name, self._criterion.outputs
+        )
+        trainable = {
+            name: parameter for name, parameter in self._network.network.named_parameters() if parameter.requires_grad
+        }
         if not trainable:
             raise RunFault("ModelFailed", f"{name} has no parameters to train; return a network that has")
         self._model = group.prepare(self._network)
@@ -111,7 +126,9 @@ class Training:
             return None
         checkpoint = newest or self._store.read(step)
         if checkpoint is None:
-            raise OSError(f"rank {self._group.rank} cannot read checkpoint {step} of {self._store.folder.uri}, which rank 0 can; use storage that all pods share")
+            raise OSError(
+                f"rank {self._group.rank} cannot read checkpoint {step} of {self._store.folder.uri}, which rank 0 can; use storage that all pods share"
+            )
         state = checkpoint.state
         try:
             self._network.network.load_state_dict(checkpoint.tensors(WEIGHTS))
@@ -182,7 +199,13 @@ class Training:
         split = self._data.splits[self._spec.evaluation.split]
         rank, world_size = self._group.rank, self._group.world_size
         self.metrics = evaluate(
-            self._network, split, self._criterion, self._spec.evaluation.metrics, rank=rank, world_size=world_size, add_up=self._group.add_up
+            self._network,
+            split,
+            self._criterion,
+            self._spec.evaluation.metrics,
+            rank=rank,
+            world_size=world_size,
+            add_up=self._group.add_up,
         )
 
     def mark(self) -> None:
@@ -202,8 +225,12 @@ class Training:
             return None
         files = {compression_file(rank): digest.hex() for rank, digest in enumerate(digests) if any(digest)}
         files[WEIGHTS] = self._store.write(self.step, WEIGHTS, self._network.network.state_dict())
-        files[OPTIMIZER] = self._store.write(self.step, OPTIMIZER, optimizer_tensors(self._optimizer, self._network.network))
-        schema = DataSchema(features=self._data.features, target=self._data.target, shape=self._data.shape, classes=self._data.classes)
+        files[OPTIMIZER] = self._store.write(
+            self.step, OPTIMIZER, optimizer_tensors(self._optimizer, self._network.network)
+        )
+        schema = DataSchema(
+            features=self._data.features, target=self._data.target, shape=self._data.shape, classes=self._data.classes
+        )
         return self._store.commit(
             CheckpointState(
                 step=self.step, epoch=self._order.epoch(self.step), seed=self._spec.seed, world_size=self._group.world_size, data=schema,
@@ -227,4 +254,6 @@ class Training:
         """What rank 0 says about this step."""
         loss = self._mean if self._point else self._window.mean
         epoch = self._order.epoch(self.step)
-        return Snapshot(self.step, self.total, epoch, loss, self._window.rate, self.metrics, self._point, saved, self.traffic)
+        return Snapshot(
+            self.step, self.total, epoch, loss, self._window.rate, self.metrics, self._point, saved, self.traffic
+        )

@@ -35,7 +35,9 @@ class ClassLoss:
     def sum(self, answers: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """The weighted sum over records."""
         weights = None if self.weights is None else self.weights.to(answers.device)
-        return torch.nn.functional.cross_entropy(answers, targets, weights, reduction="sum", label_smoothing=self.label_smoothing)
+        return torch.nn.functional.cross_entropy(
+            answers, targets, weights, reduction="sum", label_smoothing=self.label_smoothing
+        )
 
     def weight(self, targets: torch.Tensor) -> torch.Tensor:
         """The sum of the weights of the records' classes."""

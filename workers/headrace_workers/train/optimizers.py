@@ -11,7 +11,9 @@ def optimizer_of(spec: Optimizer, network: torch.nn.Module) -> torch.optim.Optim
     """The optimizer that a spec asks for, over the network's trainable parameters."""
     parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
     if spec.name == OptimizerName.SGD:
-        return torch.optim.SGD(parameters, lr=spec.learning_rate, momentum=spec.momentum, weight_decay=spec.weight_decay)
+        return torch.optim.SGD(
+            parameters, lr=spec.learning_rate, momentum=spec.momentum, weight_decay=spec.weight_decay
+        )
     kind = torch.optim.Adam if spec.name == OptimizerName.ADAM else torch.optim.AdamW
     return kind(parameters, lr=spec.learning_rate, weight_decay=spec.weight_decay)
 
@@ -19,10 +21,17 @@ def optimizer_of(spec: Optimizer, network: torch.nn.Module) -> torch.optim.Optim
 def optimizer_tensors(optimizer: torch.optim.Optimizer, network: torch.nn.Module) -> dict[str, torch.Tensor]:
     """The optimizer's state as <field>/<parameter name>."""
     named = {name: optimizer.state.get(parameter, {}) for name, parameter in network.named_parameters()}
-    return {f"{field}/{name}": value for name, state in named.items() for field, value in state.items() if isinstance(value, torch.Tensor)}
+    return {
+        f"{field}/{name}": value
+        for name, state in named.items()
+        for field, value in state.items()
+        if isinstance(value, torch.Tensor)
+    }
 
 
-def restore_optimizer(optimizer: torch.optim.Optimizer, network: torch.nn.Module, tensors: Mapping[str, torch.Tensor]) -> None:
+def restore_optimizer(
+    optimizer: torch.optim.Optimizer, network: torch.nn.Module, tensors: Mapping[str, torch.Tensor]
+) -> None:
     """Gives the optimizer the state that `optimizer_tensors` took."""
     parameters = dict(network.named_parameters())
     for key, value in tensors.items():

@@ -31,8 +31,11 @@ def version_name(run: RunIdentity) -> str:
 def published_version(run: RunIdentity, models: Folder) -> ModelVersion | None:
     """The run's version, if it was published before."""
     folder = models.sub(version_name(run))
-    if not folder.exists(MODEL):
-        return None
+    return read_version(folder) if folder.exists(MODEL) else None
+
+
+def read_version(folder: Folder) -> ModelVersion:
+    """What a finished folder says of itself."""
     document = ModelDocument.model_validate_json(folder.read(MODEL))
     return ModelVersion(**{name: getattr(document, name) for name in ModelVersion.model_fields})
 
@@ -53,7 +56,11 @@ def publish_model(
     name = version_name(run)
     checkpoint = Checkpoints(checkpoints).newest()
     if checkpoint is None:
-        raise RunFault("CheckpointMissing", f"there is no whole checkpoint in {checkpoints.uri} to publish as {name}; run the job again", retryable=True)
+        raise RunFault(
+            "CheckpointMissing",
+            f"there is no whole checkpoint in {checkpoints.uri} to publish as {name}; run the job again",
+            retryable=True,
+        )
     folder, data = models.sub(name), checkpoint.state.data
     # The classes, shape and column that this network was trained with, whatever the pipeline's defaults were.
     fitted = load_preprocessing(dataset).model_copy(update=dict(data))
@@ -61,7 +68,11 @@ def publish_model(
     folder.write(WEIGHTS, checkpoint.folder.read(checkpoint_files.WEIGHTS))
     folder.write("curve.jsonl", curve_lines(checkpoint.state.curve))
     folder.write("loss.png", loss_picture(name, checkpoint.state.curve))
-    files = {file: file_digest(folder.read(file)) for file in folder.names() if file != MODEL and not file.endswith(".partial")}
+    files = {
+        file: file_digest(folder.read(file))
+        for file in folder.names()
+        if file != MODEL and not file.endswith(".partial")
+    }
     document = ModelDocument(
         name=name,
         uri=folder.uri,
@@ -81,7 +92,7 @@ def publish_model(
         files=files,
     )
     folder.write(MODEL, document.model_dump_json(by_alias=True, exclude_none=True, indent=2).encode())
-    return ModelVersion(**{name: getattr(document, name) for name in ModelVersion.model_fields})
+    return read_version(folder)
 
 
 def curve_lines(curve: tuple[CurvePoint, ...]) -> bytes:

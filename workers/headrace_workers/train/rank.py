@@ -63,7 +63,9 @@ def _train(work: RankWork, board: Any, rank: int) -> None:
     world_size = ray.train.get_context().get_world_size()
 
     def prepare(network: torch.nn.Module) -> torch.nn.Module:
-        prepared: torch.nn.Module = ray.train.torch.prepare_model(network, parallel_strategy_kwargs={"bucket_cap_mb": ONE_BUCKET_MEBIBYTES})
+        prepared: torch.nn.Module = ray.train.torch.prepare_model(
+            network, parallel_strategy_kwargs={"bucket_cap_mb": ONE_BUCKET_MEBIBYTES}
+        )
         return prepared
 
     def on_start(resumed_from: int | None) -> None:

@@ -45,7 +45,9 @@ def prepare_environment(environ: "os._Environ[str]") -> None:
 
 def import_early() -> None:
     """Imports Ray Train in the background: the head has nothing to do while its workers come."""
-    threading.Thread(target=importlib.import_module, args=("headrace_workers.train.lean_trainer",), name="import", daemon=True).start()
+    threading.Thread(
+        target=importlib.import_module, args=("headrace_workers.train.lean_trainer",), name="import", daemon=True
+    ).start()
 
 
 class RayGroup:
@@ -79,9 +81,15 @@ class RayGroup:
                     lambda: train_rank(work),
                     torch_config=TorchConfig(timeout_s=COLLECTIVE_TIMEOUT_SECONDS),
                     scaling_config=ScalingConfig(
-                        use_gpu=gpus > 0, resources_per_worker=resources, **(elastic if fewest < most else {"num_workers": most})
+                        use_gpu=gpus > 0,
+                        resources_per_worker=resources,
+                        **(elastic if fewest < most else {"num_workers": most}),
                     ),
-                    run_config=RunConfig(name=f"r{self._run.identity.run}", storage_path=scratch, failure_config=FailureConfig(max_failures=-1)),
+                    run_config=RunConfig(
+                        name=f"r{self._run.identity.run}",
+                        storage_path=scratch,
+                        failure_config=FailureConfig(max_failures=-1),
+                    ),
                 ).fit()
         except Exception as error:
             # It crosses the thread here: the head looks at it when the group has ended.

@@ -10,7 +10,9 @@ BUILTINS = (Builtin.PERCEPTRON, Builtin.IMAGE_CLASSIFIER)
 def require_supported(spec: TrainJobSpec) -> None:
     """RunFault NotSupported with what to write instead."""
     if spec.parallelism.strategy != Strategy.DATA_PARALLEL:
-        message = f"parallelism.strategy {spec.parallelism.strategy} is not in this release; use {Strategy.DATA_PARALLEL}"
+        message = (
+            f"parallelism.strategy {spec.parallelism.strategy} is not in this release; use {Strategy.DATA_PARALLEL}"
+        )
         raise RunFault("NotSupported", message)
     if spec.compression.chosen not in COMPRESSIONS:
         field = type(spec.compression).model_fields[spec.compression.chosen]

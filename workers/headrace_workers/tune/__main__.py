@@ -11,7 +11,7 @@ from typing import Any
 from headrace.api.artifacts import DatasetVersion, ModelVersion
 from headrace.api.train_job import TrainJobSpec
 from headrace_workers.head import Head, run_head
-from headrace_workers.ray_cluster import HeadSettings, start_head, stop_head
+from headrace_workers.ray_cluster import HeadSettings, start_head
 from headrace_workers.storage import Folder
 from headrace_workers.train.publish import publish_model, published_version, version_name
 from headrace_workers.tune.journal import TrialRecord
@@ -23,15 +23,12 @@ def body(head: Head) -> dict[str, Any]:
     """Searches on the workers of this run and returns the report's final fields."""
     check_spec(spec_of(head))
     start_head(HeadSettings.from_environment(os.environ))
-    try:
-        return whole_search(head, Means(_ray_runner, lambda *best: _publish(head, *best)))
-    finally:
-        stop_head()
+    return whole_search(head, Means(_ray_runner, lambda *best: _publish(head, *best)))
 
 
 def _ray_runner(dataset: DatasetVersion, storage: Folder, most: int) -> Runner:
     # Ray reads its switches when it is first imported, so not before start_head has set them.
-    from headrace_workers.tune.ray_trials import RayTrials
+    from headrace_workers.tune.ray_trials import RayTrials  # noqa: PLC0415
 
     return RayTrials(dataset, storage, most)
 
@@ -42,7 +39,9 @@ def _publish(head: Head, best: TrialRecord, train: TrainJobSpec, image: bytes) -
         # Before model.json, which lists what is there and makes the folder immutable.
         models.sub(version_name(run)).write(HISTORY, image)
     checkpoints = trial_folder(head.storage, best.number).sub("checkpoints")
-    return publish_model(run, train, dataset_of(head), models=models, checkpoints=checkpoints, metrics=best.metrics, trial=best.number)
+    return publish_model(
+        run, train, dataset_of(head), models=models, checkpoints=checkpoints, metrics=best.metrics, trial=best.number
+    )
 
 
 if __name__ == "__main__":

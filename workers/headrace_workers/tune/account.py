@@ -63,7 +63,9 @@ class Account:
     def _stage(self, event: TrialEvent) -> str:
         match event:
             case TrialMeasured(number, epoch, metrics):
-                measured = f"trial {number}: epoch {epoch}, {self._objective.metric} {metrics[self._objective.metric]:.4g}"
+                measured = (
+                    f"trial {number}: epoch {epoch}, {self._objective.metric} {metrics[self._objective.metric]:.4g}"
+                )
                 return measured if self._search.is_running(number) else f"{measured}, stopped early"
             case TrialFailed(number, error):
                 return f"trial {number} failed: {error}"[:200]

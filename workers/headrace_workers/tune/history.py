@@ -34,9 +34,9 @@ def curve_lines(points: Sequence[CurvePoint]) -> bytes:
 
 def picture(trials: Sequence[TrialRecord], objective: Objective, title: str) -> bytes:
     """A PNG of every trial's objective by its number, with the best so far as a line. Failed trials stand at the foot."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-    from matplotlib.ticker import MaxNLocator
+    from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415 (only at the end of a search)
+    from matplotlib.figure import Figure  # noqa: PLC0415
+    from matplotlib.ticker import MaxNLocator  # noqa: PLC0415
 
     figure = Figure(figsize=(7.2, 4.2), dpi=110, layout="constrained")
     axes = figure.add_subplot()
@@ -49,7 +49,9 @@ def picture(trials: Sequence[TrialRecord], objective: Objective, title: str) -> 
     if failed := [trial.number for trial in by_number if trial.state is State.FAILED]:
         foot = axes.get_xaxis_transform()
         at_foot = [0.0] * len(failed)
-        axes.scatter(failed, at_foot, transform=foot, clip_on=False, marker="v", color="#d62728", label="failed", zorder=3)
+        axes.scatter(
+            failed, at_foot, transform=foot, clip_on=False, marker="v", color="#d62728", label="failed", zorder=3
+        )
     best = [(trial.number, point.values["best"]) for trial, point in _with_best(by_number, objective)]
     if best:
         axes.step(*zip(*best, strict=True), where="post", color="#ff7f0e", label="best so far")

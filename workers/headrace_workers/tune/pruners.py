@@ -31,4 +31,8 @@ def _median(median: Any, _: int | None) -> BasePruner:
     return MedianPruner(n_startup_trials=MEDIAN_OF_TRIALS, n_warmup_steps=median.grace_epochs)
 
 
-PRUNERS: dict[str, Callable[[Any, int | None], BasePruner]] = {"asha": _asha, "hyperband": _hyperband, "median": _median}
+PRUNERS: dict[str, Callable[[Any, int | None], BasePruner]] = {
+    "asha": _asha,
+    "hyperband": _hyperband,
+    "median": _median,
+}

@@ -160,7 +160,13 @@ class Search:
         return Trials(complete=complete, pruned=pruned, failed=failed, running=running)
 
     def _end(
-        self, number: int, state: State, *, value: float | None = None, metrics: dict[str, float] | None = None, error: str = ""
+        self,
+        number: int,
+        state: State,
+        *,
+        value: float | None = None,
+        metrics: dict[str, float] | None = None,
+        error: str = "",
     ) -> None:
         trial = self._running.pop(number)
         self._study.tell(trial, value if state is State.COMPLETE else None, state=STATES[state])

@@ -25,9 +25,14 @@ Chosen = Mapping[str, Any]
 class Draws(Protocol):
     """The part of optuna.Trial that draws values."""
 
-    def suggest_float(self, name: str, low: float, high: float, *, log: bool = False) -> float: ...
-    def suggest_int(self, name: str, low: int, high: int, *, step: int = 1) -> int: ...
-    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any: ...
+    def suggest_float(self, name: str, low: float, high: float, *, log: bool = False) -> float:
+        """A real number from low to high."""
+
+    def suggest_int(self, name: str, low: int, high: int, *, step: int = 1) -> int:
+        """A whole number from low to high."""
+
+    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
+        """One of the choices."""
 
 
 def invalid(search: Sequence[Dimension], dimension: Dimension, why: str) -> RunFault:

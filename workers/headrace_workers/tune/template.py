@@ -52,8 +52,10 @@ def _why_fixed(path: str) -> str:
     for fixed in FIXED:
         if path == fixed or path.startswith(f"{fixed}."):
             return f"{fixed} is the same for every trial; write it in template"
-    field = path.split(".")[0]
-    python_name = next((name for name, info in TrainJobSpec.model_fields.items() if (info.alias or name) == field), None)
+    field = path.split(".", maxsplit=1)[0]
+    python_name = next(
+        (name for name, info in TrainJobSpec.model_fields.items() if (info.alias or name) == field), None
+    )
     if python_name is None:
         known = ", ".join(sorted(info.alias or name for name, info in TrainJobSpec.model_fields.items()))
         return f"template has no field {field}; it has {known}"

@@ -42,7 +42,7 @@ def run_trial(
         tell(TrialStopped(work.number))
     except RunFault as fault:
         tell(TrialFailed(work.number, f"{fault.reason}: {fault.message}"))
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 (whatever a user's module raises is its trial's end)
         tell(TrialFailed(work.number, f"{type(error).__name__}: {error}"))
     else:
         tell(TrialFinished(work.number, dict(result.metrics)))

@@ -46,7 +46,9 @@ def whole_search(head: Head, means: Means) -> dict[str, Any]:
         drop_losers(head.storage, search, running)
 
     def work(record: TrialRecord) -> TrialWork:
-        return TrialWork(record.number, apply(spec.template, record.chosen), every_epoch=spec.early_stopping is not None)
+        return TrialWork(
+            record.number, apply(spec.template, record.chosen), every_epoch=spec.early_stopping is not None
+        )
 
     head.reporter.update(phase=ReportPhase.RUNNING, reason="Running", stage="waiting for workers")
     runner = means.runner(dataset, head.storage, spec.budget.parallel)
@@ -67,14 +69,18 @@ def whole_search(head: Head, means: Means) -> dict[str, Any]:
 def spec_of(head: Head) -> TuneJobSpec:
     """The run's TuneJobSpec."""
     if head.spec.tune is None:
-        raise RunFault("InvalidRunSpec", f"the RunSpec of {head.spec.identity.name} has no tune; the operator must set it")
+        raise RunFault(
+            "InvalidRunSpec", f"the RunSpec of {head.spec.identity.name} has no tune; the operator must set it"
+        )
     return head.spec.tune
 
 
 def dataset_of(head: Head) -> DatasetVersion:
     """The pinned version that every trial learns from."""
     if head.spec.dataset is None:
-        raise RunFault("InvalidRunSpec", f"the RunSpec of {head.spec.identity.name} pins no dataset; the operator must set it")
+        raise RunFault(
+            "InvalidRunSpec", f"the RunSpec of {head.spec.identity.name} pins no dataset; the operator must set it"
+        )
     return head.spec.dataset
 
 
@@ -103,4 +109,6 @@ def _summary(search: Search, spec: TuneJobSpec, best: TrialRecord) -> str:
     stopped = f", {states.count(State.PRUNED)} stopped early" if State.PRUNED in states else ""
     failed = f", {states.count(State.FAILED)} failed" if State.FAILED in states else ""
     lost = f"; {search.losses} times a trial lost its worker and went on" if search.losses else ""
-    return f"trial {best.number} of {len(states)} is best: {spec.objective.metric} {best.value:.4g}{stopped}{failed}{lost}"
+    return (
+        f"trial {best.number} of {len(states)} is best: {spec.objective.metric} {best.value:.4g}{stopped}{failed}{lost}"
+    )

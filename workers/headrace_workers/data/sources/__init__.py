@@ -29,6 +29,7 @@ def reader(source: Source) -> Reader:
     """The module that reads the source; RunFault NotSupported if this version has none."""
     if source.chosen not in READERS:
         raise RunFault(
-            "NotSupported", f"source.{source.chosen} is not available in a Batch pipeline of this version; use {' or '.join(sorted(READERS))}"
+            "NotSupported",
+            f"source.{source.chosen} is not available in a Batch pipeline of this version; use {' or '.join(sorted(READERS))}",
         )
     return READERS[source.chosen]

@@ -32,8 +32,12 @@ def read(opened: BinaryIO, name: str) -> Iterator[Batch]:
             opened,
             read_options=csv.ReadOptions(use_threads=False, block_size=BLOCK_BYTES),
             # Empty lines must come by as rows, else the numbers of the lines after them would be too small.
-            parse_options=csv.ParseOptions(invalid_row_handler=on_invalid_row, ignore_empty_lines=False, newlines_in_values=True),
-            convert_options=csv.ConvertOptions(default_column_type=pa.binary(), null_values=[""], strings_can_be_null=True),
+            parse_options=csv.ParseOptions(
+                invalid_row_handler=on_invalid_row, ignore_empty_lines=False, newlines_in_values=True
+            ),
+            convert_options=csv.ConvertOptions(
+                default_column_type=pa.binary(), null_values=[""], strings_can_be_null=True
+            ),
         )
         _require_distinct(rows.schema.names, name)
         lines = _Lines(name, invalid)
@@ -47,7 +51,9 @@ def read(opened: BinaryIO, name: str) -> Iterator[Batch]:
     except pa.ArrowInvalid as error:
         if "Empty CSV file" in str(error):
             return
-        raise RunFault("SourceUnreadable", f"file {name} cannot be read as CSV: {error}; repair it or take it out of the source") from None
+        raise RunFault(
+            "SourceUnreadable", f"file {name} cannot be read as CSV: {error}; repair it or take it out of the source"
+        ) from None
 
 
 class _Lines:
@@ -85,7 +91,9 @@ class _Lines:
         while row := self._invalid.pop(self._row, None):
             if row.text.strip():
                 message = f"expected {row.expected_columns} fields, found {row.actual_columns}"
-                self._bad.append(BadRecord("source", "WrongFieldCount", message, f"file {self._name} line {self._line}", row.text))
+                self._bad.append(
+                    BadRecord("source", "WrongFieldCount", message, f"file {self._name} line {self._line}", row.text)
+                )
             self._row += 1
             self._line += 1 + row.text.rstrip("\r\n").count("\n")
 
@@ -99,7 +107,9 @@ def _line_ends(table: pa.Table) -> list[int] | None:
 
 def _require_distinct(names: list[str], file: str) -> None:
     if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise RunFault("DuplicateColumn", f"the header of file {file} names {twice[0]!r} twice; give every column its own name")
+        raise RunFault(
+            "DuplicateColumn", f"the header of file {file} names {twice[0]!r} twice; give every column its own name"
+        )
 
 
 def _as_text(table: pa.Table) -> pa.Table:

@@ -40,7 +40,10 @@ def shards(source: Source) -> Sequence[Shard]:
             state = next((str(found[name][key]) for key in STATE_KEYS if key in found[name]), "")
             listed.append(Shard(relative, file_system.unstrip_protocol(name), int(found[name]["size"]), state))
     if not listed:
-        raise RunFault("SourceNotFound", f"source.files.uri {source.value.uri} has no files; check the address and that the run may read it")
+        raise RunFault(
+            "SourceNotFound",
+            f"source.files.uri {source.value.uri} has no files; check the address and that the run may read it",
+        )
     return tuple(listed)
 
 

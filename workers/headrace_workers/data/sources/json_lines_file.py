@@ -42,7 +42,9 @@ def read(opened: BinaryIO, name: str) -> Iterator[Batch]:
             try:
                 value = _DECODER.decode(line.decode())
             except UnicodeDecodeError as error:
-                bad.append(BadRecord("source", "BadEncoding", f"not UTF-8 at byte {error.start}", position, shown(line)))
+                bad.append(
+                    BadRecord("source", "BadEncoding", f"not UTF-8 at byte {error.start}", position, shown(line))
+                )
             except (ValueError, RecursionError) as error:
                 bad.append(BadRecord("source", "BrokenJson", f"broken JSON: {error}", position, shown(line)))
             else:
@@ -66,4 +68,6 @@ def _column(values: list[Any]) -> pa.Array:
         return pa.array(values)
     except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
         # A column of several types keeps every value, as text.
-        return pa.array([value if value is None or isinstance(value, str) else json.dumps(value) for value in values], pa.string())
+        return pa.array(
+            [value if value is None or isinstance(value, str) else json.dumps(value) for value in values], pa.string()
+        )

@@ -23,4 +23,7 @@ def read(opened: BinaryIO, name: str) -> Iterator[Batch]:
             rows += batch.num_rows
             yield Batch(with_id(pa.Table.from_batches([batch]), name, lines))
     except pa.ArrowInvalid as error:
-        raise RunFault("SourceUnreadable", f"file {name} cannot be read as Parquet: {error}; repair it or take it out of the source") from None
+        raise RunFault(
+            "SourceUnreadable",
+            f"file {name} cannot be read as Parquet: {error}; repair it or take it out of the source",
+        ) from None

@@ -58,15 +58,24 @@ def table(name: Sample) -> pa.Table:
     values, labels = numbers[:, :-1].astype(np.float32), numbers[:, -1].astype(np.int64)
     rows, width = values.shape
     lists = pa.ListArray.from_arrays(np.arange(rows + 1, dtype=np.int32) * width, values.reshape(-1))
-    column = pa.field("image", lists.type, metadata=shape_metadata(file.shape)) if file.shape else pa.field("features", lists.type)
+    column = (
+        pa.field("image", lists.type, metadata=shape_metadata(file.shape))
+        if file.shape
+        else pa.field("features", lists.type)
+    )
     schema = pa.schema([pa.field("id", pa.string()), column, pa.field("label", pa.int64())])
-    return pa.Table.from_arrays([pa.array([f"{file.prefix}-{row}" for row in range(rows)]), lists, pa.array(labels)], schema=schema)
+    return pa.Table.from_arrays(
+        [pa.array([f"{file.prefix}-{row}" for row in range(rows)]), lists, pa.array(labels)], schema=schema
+    )
 
 
 def _content(name: Sample) -> bytes:
     package = find_spec("sklearn")
     if package is None or not package.submodule_search_locations:
-        raise RunFault("SourceNotFound", f"source.sample {name} ships inside scikit-learn, which this image lacks; install scikit-learn in it")
+        raise RunFault(
+            "SourceNotFound",
+            f"source.sample {name} ships inside scikit-learn, which this image lacks; install scikit-learn in it",
+        )
     path = Path(package.submodule_search_locations[0]) / "datasets" / "data" / FILES[name].name
     content = path.read_bytes()
     return gzip.decompress(content) if path.suffix == ".gz" else content

@@ -21,6 +21,8 @@ def read(opened: BinaryIO, name: str) -> Iterator[Batch]:
                 good.append((number, line.decode()))
             except UnicodeDecodeError as error:
                 position = f"file {name} line {number}"
-                bad.append(BadRecord("source", "BadEncoding", f"not UTF-8 at byte {error.start}", position, shown(line)))
+                bad.append(
+                    BadRecord("source", "BadEncoding", f"not UTF-8 at byte {error.start}", position, shown(line))
+                )
         table = pa.table({"text": pa.array([text for _, text in good], pa.string())})
         yield Batch(with_id(table, name, [number for number, _ in good]), tuple(bad))

@@ -24,7 +24,10 @@ def apply(table: pa.Table, settings: Augment, context: Context = ALONE) -> Outco
     image = settings.image
     assert image is not None
     if "split" not in table.column_names:
-        raise RunFault("ColumnNotFound", f"{context.place} alters the training split only and there is no column split; put a split step before it")
+        raise RunFault(
+            "ColumnNotFound",
+            f"{context.place} alters the training split only and there is no column split; put a split step before it",
+        )
     column_of(table, image.column, context.place)
     training = table.filter(pa.array([value == "train" for value in table["split"].to_pylist()], pa.bool_()))
     if training.num_rows == 0:
@@ -32,17 +35,24 @@ def apply(table: pa.Table, settings: Augment, context: Context = ALONE) -> Outco
     values = array_of(training, image.column, context.place)
     shape = shape_of(table.schema.field(image.column), values.shape[-1])
     if shape is None or len(shape) != 2 or values.ndim != 2 or shape[0] * shape[1] != values.shape[1]:
-        raise RunFault("ImageShapeUnknown", f"{context.place} needs square images as flat lists of pixels in the column {image.column}")
+        raise RunFault(
+            "ImageShapeUnknown",
+            f"{context.place} needs square images as flat lists of pixels in the column {image.column}",
+        )
     pixels = values.reshape(-1, *shape)
     ids = training["id"].to_pylist()
     copies = [_copy(training, image, pixels, ids, number, context) for number in range(1, image.copies + 1)]
     return Outcome(pa.concat_tables([table, *copies]), augmented=training.num_rows * image.copies)
 
 
-def _copy(training: pa.Table, image: AugmentImage, pixels: np.ndarray, ids: list[str], number: int, context: Context) -> pa.Table:
+def _copy(
+    training: pa.Table, image: AugmentImage, pixels: np.ndarray, ids: list[str], number: int, context: Context
+) -> pa.Table:
     altered = alter(pixels, image, [_generator(context, key, number) for key in ids])
     column = column_from(altered.reshape(len(ids), -1), training.schema.field(image.column).type)
-    renamed = with_column(training, "id", pa.array([f"{key}#{number}" for key in ids], training.schema.field("id").type))
+    renamed = with_column(
+        training, "id", pa.array([f"{key}#{number}" for key in ids], training.schema.field("id").type)
+    )
     return with_column(renamed, image.column, column)
 
 

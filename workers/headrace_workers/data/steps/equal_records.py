@@ -35,7 +35,11 @@ def signatures(table: pa.Table, settings: Exact, place: str) -> pa.Array:
 
 def first_of_each(signatures: pa.Array, settings: Exact) -> np.ndarray:
     """For each record whether no earlier one has its signature."""
-    words = np.frombuffer(b"".join(signatures.to_pylist()), dtype=f"V{SIGNATURE_BYTES}") if len(signatures) else np.zeros(0, "V16")
+    words = (
+        np.frombuffer(b"".join(signatures.to_pylist()), dtype=f"V{SIGNATURE_BYTES}")
+        if len(signatures)
+        else np.zeros(0, "V16")
+    )
     kept = np.zeros(len(signatures), dtype=bool)
     kept[np.unique(words.view([("a", "<u8"), ("b", "<u8")]), return_index=True)[1]] = True
     return kept
@@ -43,7 +47,11 @@ def first_of_each(signatures: pa.Array, settings: Exact) -> np.ndarray:
 
 def _bytes_of(column: pa.Array) -> Callable[[int], bytes | None]:
     kind = column.type
-    if (pa.types.is_list(kind) or pa.types.is_large_list(kind)) and pa.types.is_primitive(kind.value_type) and not column.values.null_count:
+    if (
+        (pa.types.is_list(kind) or pa.types.is_large_list(kind))
+        and pa.types.is_primitive(kind.value_type)
+        and not column.values.null_count
+    ):
         values, offsets = column.values.to_numpy(zero_copy_only=False), column.offsets.to_numpy()
         valid = np.asarray(column.is_valid())
         return lambda row: values[offsets[row] : offsets[row + 1]].tobytes() if valid[row] else None

@@ -22,14 +22,21 @@ def array_of(table: pa.Table, name: str, place: str) -> np.ndarray:
     column = column_of(table, name, place).combine_chunks()
     kind = column.type
     if not (is_number(kind) or (is_list(kind) and is_number(kind.value_type))):
-        raise RunFault("WrongColumnType", f"{place} needs numbers or lists of numbers in the column {name}, which holds {kind}; name another column")
+        raise RunFault(
+            "WrongColumnType",
+            f"{place} needs numbers or lists of numbers in the column {name}, which holds {kind}; name another column",
+        )
     if column.null_count:
-        raise RunFault("MissingValues", f"{place} meets missing values in the column {name}; put fillMissing or validate before it")
+        raise RunFault(
+            "MissingValues", f"{place} meets missing values in the column {name}; put fillMissing or validate before it"
+        )
     if not is_list(kind):
         return np.asarray(column.cast(pa.float64()))
     values = column.flatten()
     if values.null_count:
-        raise RunFault("MissingValues", f"{place} meets lists with missing elements in the column {name}; repair the source")
+        raise RunFault(
+            "MissingValues", f"{place} meets lists with missing elements in the column {name}; repair the source"
+        )
     lengths = np.unique(column.value_lengths().to_numpy(zero_copy_only=False))
     if len(lengths) > 1:
         raise RunFault(
@@ -49,4 +56,6 @@ def column_from(values: np.ndarray, kind: pa.DataType) -> pa.Array:
     if pa.types.is_fixed_size_list(kind):
         return pa.FixedSizeListArray.from_arrays(flat, width)
     whole = pa.LargeListArray if pa.types.is_large_list(kind) else pa.ListArray
-    return whole.from_arrays(np.arange(rows + 1, dtype=np.int64 if pa.types.is_large_list(kind) else np.int32) * width, flat)
+    return whole.from_arrays(
+        np.arange(rows + 1, dtype=np.int64 if pa.types.is_large_list(kind) else np.int32) * width, flat
+    )

@@ -27,12 +27,20 @@ def measure(table: pa.Table, settings: Scale, context: Context = ALONE) -> pa.Ta
     if "split" in table.column_names:
         values = values[np.asarray(table["split"].to_pylist(), dtype=object) == "train"]
     if not np.isfinite(values).all():
-        raise RunFault("NotFinite", f"{context.place} meets NaN or infinity in the column {settings.column}; put validate with min and max before it")
+        raise RunFault(
+            "NotFinite",
+            f"{context.place} meets NaN or infinity in the column {settings.column}; put validate with min and max before it",
+        )
     rows = values.reshape(len(values), -1) if len(values) else np.zeros((0, 0))
     moments: dict[str, np.ndarray] = {name: np.zeros(0) for name in LISTS}
     if len(rows):
         mean = rows.mean(axis=0)
-        moments = {"mean": mean, "m2": ((rows - mean) ** 2).sum(axis=0), "low": rows.min(axis=0), "high": rows.max(axis=0)}
+        moments = {
+            "mean": mean,
+            "m2": ((rows - mean) ** 2).sum(axis=0),
+            "low": rows.min(axis=0),
+            "high": rows.max(axis=0),
+        }
     columns = {name: pa.array([moments[name].tolist()], pa.list_(pa.float64())) for name in LISTS}
     return pa.table({"count": pa.array([len(rows)], pa.int64()), "lists": pa.array([values.ndim > 1]), **columns})
 
@@ -41,9 +49,14 @@ def decide(measured: Sequence[pa.Table], settings: Scale, context: Context = ALO
     """The scaling, the same for every shard; an element that never changes is only shifted."""
     batches = [row for shard in measured for row in shard.to_pylist() if row["count"]]
     if not batches:
-        raise RunFault("EmptyDataset", f"{context.place} has no record of the training split to fit on; check the steps before it")
+        raise RunFault(
+            "EmptyDataset", f"{context.place} has no record of the training split to fit on; check the steps before it"
+        )
     if len({len(row["mean"]) for row in batches}) > 1:
-        raise RunFault("UnequalLengths", f"{context.place} needs lists of one length in the column {settings.column}; put validate with length before it")
+        raise RunFault(
+            "UnequalLengths",
+            f"{context.place} needs lists of one length in the column {settings.column}; put validate with length before it",
+        )
     count, mean, m2 = 0, np.zeros(len(batches[0]["mean"])), np.zeros(len(batches[0]["mean"]))
     for row in batches:
         both = count + row["count"]
@@ -67,7 +80,9 @@ def decide(measured: Sequence[pa.Table], settings: Scale, context: Context = ALO
     return Decision(tuple(scaling for _ in measured), (FittedStep(scale=scaling),))
 
 
-def apply(table: pa.Table, settings: Scale, decision: Scaling, rows_before: int = 0, context: Context = ALONE) -> Outcome:
+def apply(
+    table: pa.Table, settings: Scale, decision: Scaling, rows_before: int = 0, context: Context = ALONE
+) -> Outcome:
     """The table with the column scaled; whole numbers become fractions."""
     kind = table.schema.field(settings.column).type
     if table.num_rows == 0:

@@ -61,7 +61,10 @@ class Barrier(Protocol):
 def column_of(table: pa.Table, name: str, place: str) -> pa.ChunkedArray:
     """The column; RunFault ColumnNotFound if the table has none of that name."""
     if name not in table.column_names:
-        raise RunFault("ColumnNotFound", f"{place} names the column {name}, which is not there; the columns are {', '.join(table.column_names)}")
+        raise RunFault(
+            "ColumnNotFound",
+            f"{place} names the column {name}, which is not there; the columns are {', '.join(table.column_names)}",
+        )
     return table[name]
 
 
@@ -69,7 +72,9 @@ def text_of(table: pa.Table, name: str, place: str) -> pa.ChunkedArray:
     """The column, which must hold text."""
     column = column_of(table, name, place)
     if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
-        raise RunFault("WrongColumnType", f"{place} needs text in the column {name}, which holds {column.type}; name a text column")
+        raise RunFault(
+            "WrongColumnType", f"{place} needs text in the column {name}, which holds {column.type}; name a text column"
+        )
     return column
 
 

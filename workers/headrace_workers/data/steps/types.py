@@ -25,7 +25,12 @@ def measure(table: pa.Table, settings: FileFormat, context: Context = ALONE) -> 
     """One row: the narrowest schema that holds the batch."""
     narrow = table.schema
     if settings is FileFormat.CSV:
-        narrow = pa.schema([field if field.name == "id" else pa.field(field.name, narrowest(table[field.name])) for field in table.schema])
+        narrow = pa.schema(
+            [
+                field if field.name == "id" else pa.field(field.name, narrowest(table[field.name]))
+                for field in table.schema
+            ]
+        )
     return pa.table({"schema": pa.array([narrow.serialize().to_pybytes()], pa.binary())})
 
 
@@ -51,7 +56,10 @@ def decide(measured: Sequence[pa.Table], settings: FileFormat, context: Context 
     for schema in schemas:
         for field in schema:
             fields[field.name] = _joined(fields.get(field.name), field)
-    known = [pa.field(f.name, pa.string() if pa.types.is_null(f.type) else f.type, metadata=f.metadata) for f in fields.values()]
+    known = [
+        pa.field(f.name, pa.string() if pa.types.is_null(f.type) else f.type, metadata=f.metadata)
+        for f in fields.values()
+    ]
     return Decision(tuple(pa.schema(known) for _ in measured))
 
 
@@ -67,11 +75,16 @@ def _joined(one: pa.Field | None, other: pa.Field) -> pa.Field:
         except (pa.ArrowInvalid, pa.ArrowTypeError):
             pass
     if pa.types.is_nested(one.type) or pa.types.is_nested(other.type):
-        raise RunFault("MixedTypes", f"the column {one.name} holds {one.type} in one place of the source and {other.type} in another; make them one")
+        raise RunFault(
+            "MixedTypes",
+            f"the column {one.name} holds {one.type} in one place of the source and {other.type} in another; make them one",
+        )
     return pa.field(one.name, pa.string(), metadata=one.metadata)
 
 
-def apply(table: pa.Table, settings: FileFormat, decision: pa.Schema, rows_before: int = 0, context: Context = ALONE) -> Outcome:
+def apply(
+    table: pa.Table, settings: FileFormat, decision: pa.Schema, rows_before: int = 0, context: Context = ALONE
+) -> Outcome:
     """The batch in the common schema; columns that its file lacks are missing values."""
     columns = []
     for field in decision:

@@ -53,13 +53,24 @@ def _check(column: pa.Array, rule: ColumnRule, place: str) -> tuple[Broken, pa.A
     bounded = rule.min is not None or rule.max is not None
     if bounded and (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
         readable = pc.fill_null(pc.match_substring_regex(column, NUMBER), True)
-        broken.update(_each(column, pc.invert(readable), "NotANumber", lambda value: f"column {rule.name} is {value!r}, not a number"))
+        broken.update(
+            _each(
+                column,
+                pc.invert(readable),
+                "NotANumber",
+                lambda value: f"column {rule.name} is {value!r}, not a number",
+            )
+        )
         nothing = pa.scalar(None, column.type)
         column = pc.utf8_trim_whitespace(pc.if_else(readable, column, nothing)).cast(pa.float64())
     if rule.required:
         missing = pc.is_null(column, nan_is_null=pa.types.is_floating(column.type))
         broken = {**_each(column, missing, "MissingValue", lambda _: f"column {rule.name} is missing"), **broken}
-    for found in (_length(column, rule, place), _bounds(column, rule, place) if bounded else {}, _allowed(column, rule)):
+    for found in (
+        _length(column, rule, place),
+        _bounds(column, rule, place) if bounded else {},
+        _allowed(column, rule),
+    ):
         broken = {**found, **broken}
     return broken, column
 
@@ -77,16 +88,28 @@ def _length(column: pa.Array, rule: ColumnRule, place: str) -> Broken:
     elif pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
         lengths = pc.utf8_length(column)
     else:
-        raise RunFault("WrongColumnType", f"{place} asks for a length of the column {rule.name}, which holds {column.type}; lists and texts have one")
-    return _each(column, pc.not_equal(lengths, rule.length), "WrongLength", lambda value: f"column {rule.name} has length {len(value)}, not {rule.length}")
+        raise RunFault(
+            "WrongColumnType",
+            f"{place} asks for a length of the column {rule.name}, which holds {column.type}; lists and texts have one",
+        )
+    return _each(
+        column,
+        pc.not_equal(lengths, rule.length),
+        "WrongLength",
+        lambda value: f"column {rule.name} has length {len(value)}, not {rule.length}",
+    )
 
 
 def _bounds(column: pa.Array, rule: ColumnRule, place: str) -> Broken:
     lists = is_list(column.type)
     if not is_number(column.type.value_type if lists else column.type):
-        raise RunFault("WrongColumnType", f"{place} bounds the column {rule.name}, which holds {column.type}; numbers have bounds")
+        raise RunFault(
+            "WrongColumnType", f"{place} bounds the column {rule.name}, which holds {column.type}; numbers have bounds"
+        )
     present = np.asarray(column.is_valid())
-    values = (pc.list_flatten(column) if lists else column.drop_null()).cast(pa.float64()).to_numpy(zero_copy_only=False)
+    values = (
+        (pc.list_flatten(column) if lists else column.drop_null()).cast(pa.float64()).to_numpy(zero_copy_only=False)
+    )
     low, high = -np.inf if rule.min is None else rule.min, np.inf if rule.max is None else rule.max
     # Said this way round, NaN is outside.
     outside = ~((values >= low) & (values <= high))
@@ -95,7 +118,10 @@ def _bounds(column: pa.Array, rule: ColumnRule, place: str) -> Broken:
     rows = pc.list_parent_indices(column).to_numpy() if lists else np.flatnonzero(present)
     first = {int(row): float(value) for row, value in zip(rows[outside][::-1], values[outside][::-1], strict=True)}
     what = "an element of column" if lists else "column"
-    return {row: ("OutOfRange", f"{what} {rule.name} is {value:g}, not within {low:g} to {high:g}") for row, value in first.items()}
+    return {
+        row: ("OutOfRange", f"{what} {rule.name} is {value:g}, not within {low:g} to {high:g}")
+        for row, value in first.items()
+    }
 
 
 def _allowed(column: pa.Array, rule: ColumnRule) -> Broken:
@@ -103,4 +129,9 @@ def _allowed(column: pa.Array, rule: ColumnRule) -> Broken:
         return {}
     known = pc.is_in(column.cast(pa.string()), pa.array(rule.allowed))
     outside = pc.and_(pc.invert(known), column.is_valid())
-    return _each(column, outside, "NotAllowed", lambda value: f"column {rule.name} is {value!r}, not one of {', '.join(rule.allowed[:10])}")
+    return _each(
+        column,
+        outside,
+        "NotAllowed",
+        lambda value: f"column {rule.name} is {value!r}, not one of {', '.join(rule.allowed[:10])}",
+    )

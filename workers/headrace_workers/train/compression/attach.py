@@ -5,14 +5,16 @@ import torch.distributed as dist
 from torch.nn.parallel import DistributedDataParallel
 
 from headrace.api.compression import Compression
+from headrace_workers.faults import RunFault
 from headrace_workers.train.compression.base import GradientExchange
 from headrace_workers.train.compression.bf16 import BFloat16Exchange
 from headrace_workers.train.compression.none import PlainExchange
 from headrace_workers.train.compression.power_sgd import PowerSgdExchange
-from headrace_workers.faults import RunFault
 
 
-def attach(compression: Compression, model: torch.nn.Module, names: dict[str, torch.nn.Parameter], seed: int) -> GradientExchange | None:
+def attach(
+    compression: Compression, model: torch.nn.Module, names: dict[str, torch.nn.Parameter], seed: int
+) -> GradientExchange | None:
     """Registers the method's hook, once, before the first backward; none where nothing is exchanged.
 
     `names` are the trainable parameters by name, the same on every rank.
@@ -42,4 +44,6 @@ def exchange_of(compression: Compression, world_size: int, seed: int) -> Gradien
         return BFloat16Exchange(world_size)
     if compression.power_sgd is not None:
         return PowerSgdExchange(world_size, compression.power_sgd, seed)
-    raise RunFault("NotSupported", f"compression {compression.chosen} is not in this release; use none, bf16 or powerSgd")
+    raise RunFault(
+        "NotSupported", f"compression {compression.chosen} is not in this release; use none, bf16 or powerSgd"
+    )

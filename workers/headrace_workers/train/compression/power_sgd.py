@@ -57,8 +57,12 @@ class PowerSgdExchange(GradientExchange):
 
     def restore(self, tensors: Mapping[str, torch.Tensor]) -> None:
         """Takes errors and right factors back, each to its own parameter."""
-        self._errors = {key.removeprefix("error/"): tensor.clone() for key, tensor in tensors.items() if key.startswith("error/")}
-        self._rights = {key.removeprefix("right/"): tensor.clone() for key, tensor in tensors.items() if key.startswith("right/")}
+        self._errors = {
+            key.removeprefix("error/"): tensor.clone() for key, tensor in tensors.items() if key.startswith("error/")
+        }
+        self._rights = {
+            key.removeprefix("right/"): tensor.clone() for key, tensor in tensors.items() if key.startswith("right/")
+        }
 
     def _factorised(self, gradient: torch.Tensor) -> bool:
         if gradient.dim() < 2:

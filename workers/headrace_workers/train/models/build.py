@@ -25,7 +25,10 @@ def build_network(source: ModelSource, shape: tuple[int, ...], outputs: int) -> 
         return build_user_module(str(source.module), source.parameters)
     if source.builtin not in BUILTINS:
         known = ", ".join(BUILTINS)
-        raise RunFault("NotSupported", f"model.builtin {source.builtin} is not in this release; use {known}, or model.module for your own")
+        raise RunFault(
+            "NotSupported",
+            f"model.builtin {source.builtin} is not in this release; use {known}, or model.module for your own",
+        )
     parameters, build = BUILTINS[source.builtin]
     try:
         checked = parameters.model_validate(source.parameters)

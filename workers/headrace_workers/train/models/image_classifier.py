@@ -14,8 +14,12 @@ POOLED_SIDE = 4
 class ImageClassifierParameters(Model):
     """`model.parameters` of builtin ImageClassifier."""
 
-    channels: Annotated[int, Field(ge=1, le=4096, description="Channels of the first convolution; the second has twice as many.")] = 16
-    hidden: Annotated[int, Field(ge=1, le=65_536, description="Units of the hidden layer after the convolutions.")] = 128
+    channels: Annotated[
+        int, Field(ge=1, le=4096, description="Channels of the first convolution; the second has twice as many.")
+    ] = 16
+    hidden: Annotated[int, Field(ge=1, le=65_536, description="Units of the hidden layer after the convolutions.")] = (
+        128
+    )
     dropout: Annotated[float, Field(ge=0.0, lt=1.0, description="The share of hidden units dropped in training.")] = 0.0
 
 

@@ -24,7 +24,9 @@ def build_user_module(reference: str, parameters: Mapping[str, Any]) -> torch.nn
         if error.name is None or not (module_name == error.name or module_name.startswith(f"{error.name}.")):
             message = f"{module_name} of model.module imports {error.name}, which is not installed; add it to the image"
         else:
-            message = f"there is no module {error.name} for model.module {reference}; put it into the image or on PYTHONPATH"
+            message = (
+                f"there is no module {error.name} for model.module {reference}; put it into the image or on PYTHONPATH"
+            )
         raise RunFault("ModuleNotFound", message) from error
     except Exception as error:
         raise model_fault(f"importing {module_name}", error) from error
@@ -36,7 +38,9 @@ def build_user_module(reference: str, parameters: Mapping[str, Any]) -> torch.nn
     except Exception as error:
         raise model_fault(reference, error) from error
     if not isinstance(network, torch.nn.Module):
-        raise RunFault("ModelFailed", f"{reference} returned {type(network).__name__}, not a torch.nn.Module; return the network")
+        raise RunFault(
+            "ModelFailed", f"{reference} returned {type(network).__name__}, not a torch.nn.Module; return the network"
+        )
     return network
 
 

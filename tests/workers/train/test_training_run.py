@@ -1,0 +1,90 @@
+"""Whole runs of the entry point: a head and two workers as processes, with real Ray."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.workers.train.digits import digits_version
+from tests.workers.train.pods import Pods, run_spec
+
+from headrace.api.run_report import ReportPhase
+from headrace_workers.model_version import ModelFolder
+
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
+
+SECONDS = 240
+LONG = {"epochs": 400}
+POWER_SGD = {"powerSgd": {"rank": 4, "warmupSteps": 10}}
+
+
+@pytest.fixture
+def open_pods(tmp_path: Path) -> Iterator[Any]:
+    opened: list[Pods] = []
+
+    def start(python_path: str = "", **changes: Any) -> Pods:
+        pods = Pods(tmp_path, run_spec(tmp_path, digits_version(tmp_path), **changes), python_path)
+        opened.append(pods)
+        pods.start_all()
+        return pods
+
+    yield start
+    for pods in opened:
+        pods.close()
+
+
+def test_a_run_publishes_a_model_that_recognises_digits(open_pods: Any, tmp_path: Path) -> None:
+    """Two workers with PowerSGD: over 95 % on held-out digits, fewer bytes than uncompressed, a version that opens."""
+    pods = open_pods(compression=POWER_SGD)
+    report = pods.end(SECONDS)
+    assert (report.phase, report.progress.step, report.group_restarts) == (ReportPhase.COMPLETE, 460, 0)
+    assert report.metrics["accuracy"] > 0.95
+    assert report.traffic and report.traffic.bytes_sent < report.traffic.bytes_uncompressed / 4
+    assert report.model and ModelFolder.open(report.model).document.metrics == report.metrics
+    assert (tmp_path / "run" / "events").is_dir()
+    again = Pods(tmp_path, pods.spec)
+    again.start("head", "headrace_workers.train")
+    assert again.end(60).model == report.model
+
+
+def test_a_killed_worker_is_replaced_and_training_goes_on(open_pods: Any) -> None:
+    """After SIGKILL of a worker and a new one of the same name, the group resumes from a checkpoint."""
+    pods = open_pods(**LONG)
+    pods.wait_until(lambda report: report.progress.step > 300, SECONDS)
+    pods.processes["worker-1"].kill()
+    pods.processes["worker-1"].wait()
+    pods.start("worker-1", "headrace_workers.ray_worker")
+    report = pods.wait_until(
+        lambda report: report.group_restarts == 1 and report.progress.step > report.resumed_from + 100, SECONDS
+    )
+    assert report.resumed_from >= 300 and report.workers == 2
+
+
+def test_a_head_that_is_asked_to_go_saves_first(open_pods: Any) -> None:
+    """SIGTERM on the head: a checkpoint of that very moment, Interrupted, and within seconds."""
+    pods = open_pods(**LONG, checkpoints={"everySteps": 100_000})
+    pods.wait_until(lambda report: report.progress.step > 100, SECONDS)
+    pods.processes["head"].terminate()
+    report = pods.end(20)
+    assert report.phase == ReportPhase.INTERRUPTED
+    assert report.checkpoint and report.checkpoint.step > 100
+
+
+def test_a_model_that_raises_ends_the_run_at_once(open_pods: Any, tmp_path: Path) -> None:
+    """A bug in the user's network is ModelFailed with its line and step, and is not tried again."""
+    (tmp_path / "my_model.py").write_text(
+        "import torch\n"
+        "class Net(torch.nn.Module):\n"
+        "    def __init__(self):\n"
+        "        super().__init__()\n"
+        "        self.linear, self.calls = torch.nn.Linear(64, 10), 0\n"
+        "    def forward(self, images):\n"
+        "        self.calls += 1\n"
+        "        if self.calls == 3:\n"
+        "            raise ValueError('no more')\n"
+        "        return self.linear(images.flatten(1))\n"
+    )
+    pods = open_pods(python_path=str(tmp_path), model={"module": "my_model:Net"})
+    report = pods.end(SECONDS)
+    assert (report.phase, report.reason, report.retryable) == (ReportPhase.FAILED, "ModelFailed", False)
+    assert "ValueError: no more at my_model.py:9, step 3" in report.message
