@@ -225,10 +225,9 @@ def test_workers_scale_in_place() -> None:
 def test_progress_is_shown_every_so_often() -> None:
     """Between two status writes that only show progress lies progressSeconds."""
     job = with_status(train_job(), progress=Progress(step=1, total=10), report_time=NOW)
-    soon = head(live=report(time=NOW + timedelta(seconds=9), progress=Progress(step=5, total=10)))
-    later = head(live=report(time=NOW + timedelta(seconds=10), progress=Progress(step=5, total=10)))
-    assert plan(observed(job, soon), NOW).status.progress == Progress(step=1, total=10)
-    shown = plan(observed(job, later), NOW).status
+    further = head(live=report(time=NOW + timedelta(seconds=9), progress=Progress(step=5, total=10)))
+    assert plan(observed(job, further), NOW + timedelta(seconds=9)).status.progress == Progress(step=1, total=10)
+    shown = plan(observed(job, further), NOW + timedelta(seconds=10)).status
     assert (shown.progress, shown.percent) == (Progress(step=5, total=10), 50)
 
 

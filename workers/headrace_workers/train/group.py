@@ -1,4 +1,4 @@
-"""This process among those that train together, and the few words they exchange besides gradients.
+"""A process among those that train together, and the few words they exchange besides gradients.
 
 A group of one needs no torch.distributed.
 """

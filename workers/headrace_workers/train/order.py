@@ -40,7 +40,10 @@ def share(batch: torch.Tensor, rank: int, world_size: int) -> torch.Tensor:
 def seed_everything(*numbers: int) -> None:
     """Starts torch's, numpy's and Python's random numbers at a place given by the numbers."""
     first, second = (int(word) for word in np.random.SeedSequence(numbers).generate_state(2, np.uint32))
-    torch.manual_seed(first << 32 | second)
+    # Not torch.manual_seed, which asks every kind of device and takes as long as a small network's whole step.
+    torch.default_generator.manual_seed(first << 32 | second)
+    if torch.cuda.is_initialized():
+        torch.cuda.manual_seed_all(first << 32 | second)
     np.random.seed(first)
     random.seed(second)
 

@@ -30,7 +30,7 @@ class Window:
 
     @property
     def share(self) -> torch.Tensor:
-        """(this rank's share of the losses, seconds a step) since the last talk, for the sum over ranks."""
+        """Two numbers, the losses' share of this rank and the seconds a step, since the last talk, for the sum over ranks."""
         seconds = (time.monotonic() - self._since) / max(self._share_steps, 1)
         loss = 0.0 if self._share is None else float(self._share)
         return torch.tensor([loss, seconds], dtype=torch.float64)

@@ -20,14 +20,14 @@ Sum = Callable[[torch.Tensor], None]
 class GradientExchange(ABC):
     """Averages gradients over the ranks and counts what that costs."""
 
-    def __init__(self, world_size: int, add_up: Sum = dist.all_reduce) -> None:
-        """`add_up` is the collective; tests may give another."""
+    def __init__(self, world_size: int, add_up: Sum | None = None) -> None:
+        """`add_up` is the collective, all_reduce unless given."""
         self.world_size = world_size
         self.step = 0
         self.bytes_sent = 0
         self.bytes_uncompressed = 0
         self.encoding_seconds = 0.0
-        self._add_up = add_up
+        self._add_up: Sum = add_up or dist.all_reduce
 
     @abstractmethod
     def average(self, flat: torch.Tensor, gradients: Mapping[str, torch.Tensor]) -> None:

@@ -22,7 +22,7 @@ class PowerSgdExchange(GradientExchange):
 
     def __init__(self, world_size: int, settings: PowerSgd, seed: int, add_up: Sum | None = None) -> None:
         """Starts without errors and with right factors drawn from (seed, parameter name), the same on all ranks."""
-        super().__init__(world_size, *([add_up] if add_up else []))
+        super().__init__(world_size, add_up)
         self._settings = settings
         self._seed = seed
         self._errors: dict[str, torch.Tensor] = {}
