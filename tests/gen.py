@@ -14,7 +14,12 @@ NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
 def _object(kind: Kind, name: str, spec: dict[str, Any]) -> dict[str, Any]:
-    return {"apiVersion": API_VERSION, "kind": str(kind), "metadata": {"name": name, "uid": f"uid-{name}"}, "spec": spec}
+    return {
+        "apiVersion": API_VERSION,
+        "kind": str(kind),
+        "metadata": {"name": name, "uid": f"uid-{name}"},
+        "spec": spec,
+    }
 
 
 def pipeline(name: str = "digits", **spec: Any) -> DataPipeline:
@@ -25,7 +30,12 @@ def pipeline(name: str = "digits", **spec: Any) -> DataPipeline:
 
 def train_job(name: str = "train", **spec: Any) -> TrainJob:
     """A TrainJob of two workers on the pipeline `digits`."""
-    base = {"dataset": {"pipeline": "digits"}, "model": {"builtin": "Perceptron"}, "epochs": 1, "workers": {"min": 2, "max": 2}}
+    base = {
+        "dataset": {"pipeline": "digits"},
+        "model": {"builtin": "Perceptron"},
+        "epochs": 1,
+        "workers": {"min": 2, "max": 2},
+    }
     return TrainJob.model_validate(_object(Kind.TRAIN_JOB, name, base | spec))
 
 
@@ -57,7 +67,9 @@ def dataset(version: int = 0) -> DatasetVersion:
     return DatasetVersion(uri="file:///lake/digits", version=version, digest="d", records=100)
 
 
-def model(name: str = "train-1", accuracy: float = 0.9, created: datetime = NOW, data: DatasetVersion | None = None) -> ModelVersion:
+def model(
+    name: str = "train-1", accuracy: float = 0.9, created: datetime = NOW, data: DatasetVersion | None = None
+) -> ModelVersion:
     """A finished model version."""
     job = JobReference(kind=Kind.TRAIN_JOB, name="train", uid="uid-train", run=1)
     return ModelVersion(
@@ -71,8 +83,20 @@ def report(phase: ReportPhase = ReportPhase.RUNNING, **fields: Any) -> RunReport
     return RunReport(phase=phase, time=fields.pop("time", NOW), **fields)
 
 
-def pod(role: str = labels.WORKER, index: int = 0, run: int = 1, attempt: int = 1, phase: PodPhase = PodPhase.RUNNING, **fields: Any) -> Pod:
+def pod(
+    role: str = labels.WORKER,
+    index: int = 0,
+    run: int = 1,
+    attempt: int = 1,
+    phase: PodPhase = PodPhase.RUNNING,
+    **fields: Any,
+) -> Pod:
     """A pod of a run."""
     own = {labels.ROLE: role, labels.RUN: str(run), labels.ATTEMPT: str(attempt)}
     place = role if role == labels.HEAD else f"{role}-{index}"
-    return Pod(**({"name": f"r{run}a{attempt}-{place}", "uid": f"pod-r{run}a{attempt}-{place}", "phase": phase, "labels": own} | fields))
+    return Pod(
+        **(
+            {"name": f"r{run}a{attempt}-{place}", "uid": f"pod-r{run}a{attempt}-{place}", "phase": phase, "labels": own}
+            | fields
+        )
+    )

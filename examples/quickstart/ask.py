@@ -16,7 +16,15 @@ SHADES = " .:-=+*#%@"
 
 def status(kind_and_name: str, state_dir: str) -> dict:
     """The status of one object, from the command line."""
-    command = [str(Path(sys.executable).with_name("headrace")), "status", kind_and_name, "-o", "json", "--state-dir", state_dir]
+    command = [
+        str(Path(sys.executable).with_name("headrace")),
+        "status",
+        kind_and_name,
+        "-o",
+        "json",
+        "--state-dir",
+        state_dir,
+    ]
     return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)["status"]
 
 
@@ -46,9 +54,14 @@ def main() -> int:
     places = held_out(status("dp/digits", arguments.state_dir)["dataset"], arguments.count)
     digits = load_digits()
     answer = ask(endpoint["url"], [digits.images[place].tolist() for place in places])
-    print(f"\n{len(places)} held-out images, posted as they are to {endpoint['url']}, answered by {answer['modelVersion']}:")
+    print(
+        f"\n{len(places)} held-out images, posted as they are to {endpoint['url']}, answered by {answer['modelVersion']}:"
+    )
     for row in range(8):
-        print("  " + "  ".join("".join(SHADES[int(pixel * 9 / 16)] for pixel in digits.images[place][row]) for place in places))
+        print(
+            "  "
+            + "  ".join("".join(SHADES[int(pixel * 9 / 16)] for pixel in digits.images[place][row]) for place in places)
+        )
     labels = [prediction["label"] for prediction in answer["predictions"]]
     truth = [int(digits.target[place]) for place in places]
     print("  " + "  ".join(f"{f'said {label}':8s}" for label in labels))

@@ -66,7 +66,9 @@ def test_description_says_what_an_edit_does() -> None:
     assert Spec.model_fields["size"].description == "How large. An edit takes effect in place."
 
 
-@pytest.mark.parametrize(("name", "edit"), [("size", Edit.IN_PLACE), ("shape", Edit.IMMUTABLE), ("plain", Edit.NEW_RUN)])
+@pytest.mark.parametrize(
+    ("name", "edit"), [("size", Edit.IN_PLACE), ("shape", Edit.IMMUTABLE), ("plain", Edit.NEW_RUN)]
+)
 def test_edit_of(name: str, edit: Edit) -> None:
     """A field that says nothing starts a new run."""
     assert edit_of(Spec, name) == edit

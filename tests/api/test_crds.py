@@ -69,12 +69,19 @@ def test_every_number_of_a_spec_is_bounded(kind: Kind) -> None:
 def test_names(kind: Kind) -> None:
     """Each kind has its plural, its short name and the common category."""
     names = crd(kind)["spec"]["names"]
-    assert (names["plural"], names["shortNames"], names["categories"]) == (PLURALS[kind], [SHORT_NAMES[kind]], ["headrace"])
+    assert (names["plural"], names["shortNames"], names["categories"]) == (
+        PLURALS[kind],
+        [SHORT_NAMES[kind]],
+        ["headrace"],
+    )
 
 
 def test_kubectl_scale_reaches_the_workers() -> None:
     """A TrainJob has the scale subresource over workers.desired."""
-    assert crd(Kind.TRAIN_JOB)["spec"]["versions"][0]["subresources"]["scale"]["specReplicasPath"] == ".spec.workers.desired"
+    assert (
+        crd(Kind.TRAIN_JOB)["spec"]["versions"][0]["subresources"]["scale"]["specReplicasPath"]
+        == ".spec.workers.desired"
+    )
 
 
 def test_conditions_are_a_map_by_type() -> None:

@@ -14,7 +14,9 @@ def faults(text: str) -> list[str]:
 
 def test_a_good_manifest_has_its_line() -> None:
     """Each object knows where it was written."""
-    manifests, problems = load_manifests([("f.yaml", f"---\n{HEAD}{SPEC}---\n{HEAD.replace('name: d', 'name: e')}{SPEC}")])
+    manifests, problems = load_manifests(
+        [("f.yaml", f"---\n{HEAD}{SPEC}---\n{HEAD.replace('name: d', 'name: e')}{SPEC}")]
+    )
     assert problems == []
     assert [(manifest.object.metadata.name, manifest.line) for manifest in manifests] == [("d", 2), ("e", 9)]
 

@@ -31,7 +31,9 @@ def test_references_are_resolved() -> None:
     """Nested models stand in place; no $ref is left."""
     schema = structural_schema(Outer)
     assert schema["properties"]["many"]["items"]["properties"]["name"] == {"type": "string"}
-    assert not any(isinstance(node, dict) and ("$ref" in node or "anyOf" in node or "$defs" in node) for node in walk(schema))
+    assert not any(
+        isinstance(node, dict) and ("$ref" in node or "anyOf" in node or "$defs" in node) for node in walk(schema)
+    )
 
 
 def test_optional_is_the_plain_type_without_null() -> None:

@@ -25,7 +25,9 @@ def objects(folder: Path) -> list[HeadraceObject]:
     assert problems == []
     found = []
     for manifest in manifests:
-        metadata = manifest.object.metadata.model_copy(update={"uid": f"uid-of-{manifest.object.key.kind}-{manifest.object.metadata.name}"})
+        metadata = manifest.object.metadata.model_copy(
+            update={"uid": f"uid-of-{manifest.object.key.kind}-{manifest.object.metadata.name}"}
+        )
         found.append(manifest.object.model_copy(update={"metadata": metadata}))
     return found
 
@@ -57,7 +59,9 @@ def first_actions(resource: HeadraceObject, others: list[HeadraceObject]) -> Pla
 def text_of(planned: Plan) -> str:
     """A plan as YAML: the status, then each action."""
     actions = [
-        {"action": type(action).__name__.lower(), "manifest": action.manifest} if isinstance(action, Create | Apply) else {"action": repr(action)}
+        {"action": type(action).__name__.lower(), "manifest": action.manifest}
+        if isinstance(action, Create | Apply)
+        else {"action": repr(action)}
         for action in planned.actions
     ]
     return yaml.safe_dump({"status": planned.status.wire(), "actions": actions}, sort_keys=False, width=160)

@@ -31,12 +31,29 @@ def offering(*models: Any) -> dict:
 
 def server(version: str, ready: bool = True) -> Pod:
     own = {labels.ROLE: labels.SERVER, labels.VERSION: version_place(version)}
-    return Pod(f"server-{version}", f"uid-{version}", PodPhase.RUNNING, own, ready=ready, address="10.0.0.1", ports={"http": 8000})
+    return Pod(
+        f"server-{version}",
+        f"uid-{version}",
+        PodPhase.RUNNING,
+        own,
+        ready=ready,
+        address="10.0.0.1",
+        ports={"http": 8000},
+    )
 
 
 def router(table: Routing | None = None, **versions: VersionTraffic) -> Pod:
     live = report(routing=table or Routing(), versions=versions)
-    return Pod("router", "uid-router", PodPhase.RUNNING, {labels.ROLE: labels.ROUTER}, ready=True, live=live, address="10.0.0.2", ports={"http": 8000})
+    return Pod(
+        "router",
+        "uid-router",
+        PodPhase.RUNNING,
+        {labels.ROLE: labels.ROUTER},
+        ready=True,
+        live=live,
+        address="10.0.0.2",
+        ports={"http": 8000},
+    )
 
 
 def in_rollout(step: int, weight: int, **fields: Any) -> InferenceEndpointStatus:
@@ -44,7 +61,12 @@ def in_rollout(step: int, weight: int, **fields: Any) -> InferenceEndpointStatus
     return InferenceEndpointStatus(stable=OLD, rollout=rollout, phase=EndpointPhase.PROGRESSING)
 
 
-def seen(status: InferenceEndpointStatus | None = None, *pods: Pod, resource: InferenceEndpoint | None = None, offers: tuple = (OLD, NEW)) -> Observed:
+def seen(
+    status: InferenceEndpointStatus | None = None,
+    *pods: Pod,
+    resource: InferenceEndpoint | None = None,
+    offers: tuple = (OLD, NEW),
+) -> Observed:
     """What is seen of the endpoint; routers have the table that the status asks for unless they bring their own."""
     resource = resource or endpoint()
     if status:
@@ -52,7 +74,9 @@ def seen(status: InferenceEndpointStatus | None = None, *pods: Pod, resource: In
     return Observed(resource, pods, related=offering(*offers))
 
 
-def agreed(status: InferenceEndpointStatus, *servers: Pod, offers: tuple = (OLD, NEW), **versions: VersionTraffic) -> Observed:
+def agreed(
+    status: InferenceEndpointStatus, *servers: Pod, offers: tuple = (OLD, NEW), **versions: VersionTraffic
+) -> Observed:
     table = routing(seen(status, *servers))
     return seen(status, *servers, router(table, **versions), offers=offers)
 
@@ -89,7 +113,10 @@ def test_a_better_version_becomes_the_candidate() -> None:
 
 @pytest.mark.parametrize(
     ("candidate", "verdict"),
-    [(model("worse", 0.5, LATER), Verdict.REJECTED), (model("other", 0.99, LATER).model_copy(update={"metrics": {}}), Verdict.INCONCLUSIVE)],
+    [
+        (model("worse", 0.5, LATER), Verdict.REJECTED),
+        (model("other", 0.99, LATER).model_copy(update={"metrics": {}}), Verdict.INCONCLUSIVE),
+    ],
 )
 def test_offline_gate(candidate: Any, verdict: Verdict) -> None:
     """A worse version is rejected and one that cannot be compared is inconclusive; neither gets traffic, neither is judged twice."""
@@ -169,7 +196,10 @@ def test_a_newer_offer_supersedes_the_candidate() -> None:
 def test_old_servers_stay_until_no_router_names_them() -> None:
     """After a promotion the old servers go only when the routers no longer send them requests."""
     status = InferenceEndpointStatus(stable=NEW)
-    old = {"kind": "Deployment", "metadata": {"name": "d", "uid": "u", "labels": {labels.VERSION: version_place("old")}}}
+    old = {
+        "kind": "Deployment",
+        "metadata": {"name": "d", "uid": "u", "labels": {labels.VERSION: version_place("old")}},
+    }
     table = routing(seen(in_rollout(1, 50), server("old"), server("new")))
     still = plan(Observed(seen(status).object, (server("new"), router(table)), (old,)), NOW)
     assert not [action for action in still.actions if isinstance(action, Delete)]
@@ -182,7 +212,9 @@ def test_suspend_takes_all_servers_away() -> None:
     """A suspended endpoint has no children and says how to resume."""
     resource = endpoint(suspend=True)
     child = {"kind": "Deployment", "metadata": {"name": "d", "uid": "u", "labels": {}}}
-    planned = plan(Observed(resource.model_copy(update={"status": InferenceEndpointStatus(stable=OLD)}), (), (child,)), NOW)
+    planned = plan(
+        Observed(resource.model_copy(update={"status": InferenceEndpointStatus(stable=OLD)}), (), (child,)), NOW
+    )
     assert planned.actions == (Delete("Deployment", "d", "u"),)
     assert planned.status.phase == EndpointPhase.SUSPENDED
 
@@ -192,4 +224,7 @@ def test_ready_means_that_requests_are_answered() -> None:
     status = InferenceEndpointStatus(stable=OLD)
     assert plan(agreed(status, server("old"), offers=(OLD,)), NOW).status.phase == EndpointPhase.READY
     assert plan(seen(status, server("old"), router(), offers=(OLD,)), NOW).status.phase == EndpointPhase.STARTING
-    assert plan(seen(status, server("old", ready=False), router(), offers=(OLD,)), NOW).status.phase == EndpointPhase.STARTING
+    assert (
+        plan(seen(status, server("old", ready=False), router(), offers=(OLD,)), NOW).status.phase
+        == EndpointPhase.STARTING
+    )

@@ -32,7 +32,9 @@ def test_offline_wants_the_same_validation_data() -> None:
 
 def test_lower_loss_is_better() -> None:
     """For loss the gain is a decrease."""
-    old, new = (model(name).model_copy(update={"metrics": {"loss": loss}}) for name, loss in (("old", 0.5), ("new", 0.4)))
+    old, new = (
+        model(name).model_copy(update={"metrics": {"loss": loss}}) for name, loss in (("old", 0.5), ("new", 0.4))
+    )
     assert judge_offline(Offline(metric="loss"), old, new).judgement == Judgement.PASS
 
 
@@ -53,7 +55,10 @@ def test_slow_answers_fail() -> None:
     seen = VersionTraffic(requests=100, latency_milliseconds={"10": 190, "500": 200, "+Inf": 200})
     online = Online(max_p95_milliseconds=100, min_requests=10)
     assert judge_online(online, baseline, seen).judgement == Judgement.FAIL
-    assert judge_online(online.model_copy(update={"max_p95_milliseconds": 500.0}), baseline, seen).judgement == Judgement.PASS
+    assert (
+        judge_online(online.model_copy(update={"max_p95_milliseconds": 500.0}), baseline, seen).judgement
+        == Judgement.PASS
+    )
 
 
 @pytest.mark.parametrize(("share", "bound"), [(0.5, 10.0), (0.95, 50.0), (1.0, float("inf"))])

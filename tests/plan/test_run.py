@@ -18,7 +18,15 @@ from tests.gen import NOW, dataset, model, pipeline, pod, report, train_job
 
 def with_status(resource: RunObject, **status: Any) -> RunObject:
     """The object in its first run, with the status that is named."""
-    base = {"run": 1, "attempt": 1, "digest": spec_digest(resource.spec), "phase": Phase.RUNNING, "attempt_time": NOW, "start_time": NOW, "input": dataset()}
+    base = {
+        "run": 1,
+        "attempt": 1,
+        "digest": spec_digest(resource.spec),
+        "phase": Phase.RUNNING,
+        "attempt_time": NOW,
+        "start_time": NOW,
+        "input": dataset(),
+    }
     return resource.model_copy(update={"status": resource.status.model_copy(update=base | status)})
 
 
@@ -154,7 +162,9 @@ def test_resuming_starts_another_attempt_and_spends_nothing() -> None:
     """A suspended job that is resumed has a new attempt and its old counters."""
     suspended = plan(observed(with_status(train_job(suspend=True), phase=Phase.SUSPENDING)), NOW).status
     assert (suspended.attempt, suspended.restarts, suspended.disruptions) == (2, 0, 0)
-    job = with_status(train_job(), **{name: getattr(suspended, name) for name in type(suspended).model_fields if name != "digest"})
+    job = with_status(
+        train_job(), **{name: getattr(suspended, name) for name in type(suspended).model_fields if name != "digest"}
+    )
     assert plan(observed(job), NOW).status.phase == Phase.PENDING
 
 
@@ -241,7 +251,9 @@ def test_a_deleted_object_is_left_alone() -> None:
 def test_an_unschedulable_pod_is_told() -> None:
     """Why a pod waits stands in the condition."""
     stuck = pod(phase=PodPhase.PENDING, reason="Unschedulable", message="asks for 8 CPUs; this machine has 2")
-    status = plan(observed(with_status(train_job(), phase=Phase.STARTING), head(phase=PodPhase.PENDING), stuck), NOW).status
+    status = plan(
+        observed(with_status(train_job(), phase=Phase.STARTING), head(phase=PodPhase.PENDING), stuck), NOW
+    ).status
     progressing = find(status.conditions, "Progressing")
     assert progressing is not None
     assert progressing.reason == "Unschedulable"

@@ -12,7 +12,11 @@ PREPROCESSING = Preprocessing(
     features="image",
     shape=(2, 2),
     classes=(0, 1),
-    steps=(FittedStep(scale=Scaling(column="image", method="Standard", offset=(1.0, 2.0, 3.0, 4.0), divisor=(2.0, 2.0, 2.0, 1.0))),),
+    steps=(
+        FittedStep(
+            scale=Scaling(column="image", method="Standard", offset=(1.0, 2.0, 3.0, 4.0), divisor=(2.0, 2.0, 2.0, 1.0))
+        ),
+    ),
 )
 
 
@@ -36,7 +40,10 @@ def test_no_instances_give_no_rows() -> None:
 
 def test_leaves_other_columns_scaling_alone() -> None:
     """A scaling of another column is not applied to the features."""
-    other = Preprocessing(features="features", steps=(FittedStep(scale=Scaling(column="price", method="MinMax", offset=1.0, divisor=2.0)),))
+    other = Preprocessing(
+        features="features",
+        steps=(FittedStep(scale=Scaling(column="price", method="MinMax", offset=1.0, divisor=2.0)),),
+    )
     assert other.apply([[1.0, 2.0]]).tolist() == [[1.0, 2.0]]
 
 

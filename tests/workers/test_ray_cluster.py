@@ -15,6 +15,7 @@ from typing import Any
 
 import psutil
 import pytest
+
 from headrace_workers.ray_cluster import HeadSettings, require_free_port
 from headrace_workers.ray_environment import make_private, prepare, socket_path
 from headrace_workers.ray_worker import WorkerSettings
@@ -263,8 +264,7 @@ def test_a_worker_without_head_gives_up(pods: Pods) -> None:
     worker = pods.worker("w1", HEADRACE_JOIN_SECONDS="1")
     assert worker.wait(timeout=20) == 1
     assert errors(worker).splitlines()[-1] == (
-        f"worker w1: the head at 127.0.0.1:{pods.port} could not be joined within 1 s; "
-        "look at the head pod's log"
+        f"worker w1: the head at 127.0.0.1:{pods.port} could not be joined within 1 s; look at the head pod's log"
     )
 
 
@@ -283,9 +283,7 @@ def test_an_open_head_needs_a_token() -> None:
     """A head that other hosts can reach is refused without a token."""
     with pytest.raises(ValueError, match="set HEADRACE_TOKEN"):
         HeadSettings.from_environment({"HEADRACE_POD_IP": "10.0.0.7"})
-    with_token = HeadSettings.from_environment(
-        {"HEADRACE_POD_IP": "10.0.0.7", "HEADRACE_TOKEN": "t"}
-    )
+    with_token = HeadSettings.from_environment({"HEADRACE_POD_IP": "10.0.0.7", "HEADRACE_TOKEN": "t"})
     assert with_token.port == 6379
 
 
@@ -293,7 +291,7 @@ def test_settings_name_the_wrong_variable() -> None:
     """A value that cannot be used is refused with its variable's name and what to write."""
     with pytest.raises(ValueError, match="HEADRACE_PORT_RAY is 'ray'; set it to a whole number"):
         HeadSettings.from_environment({"HEADRACE_PORT_RAY": "ray"})
-    with pytest.raises(ValueError, match="HEADRACE_OBJECT_STORE_BYTES is '5'; .* 80000000"):
+    with pytest.raises(ValueError, match=r"HEADRACE_OBJECT_STORE_BYTES is '5'; .* 80000000"):
         HeadSettings.from_environment({"HEADRACE_OBJECT_STORE_BYTES": "5"})
     with pytest.raises(ValueError, match="HEADRACE_HEAD_ADDRESS is ''; set it to host:port"):
         WorkerSettings.from_environment({})

@@ -71,7 +71,7 @@ def run_head(body: Callable[[Head], dict[str, Any]]) -> int:
         )
         return 3
     except RunFault as fault:
-        logger.error("%s: %s", fault.reason, fault.message)
+        logger.error("%s: %s", fault.reason, fault.message)  # noqa: TRY400
         reporter.finish(
             phase=ReportPhase.FAILED, reason=fault.reason, message=fault.message[:1024], retryable=fault.retryable
         )

@@ -55,7 +55,7 @@ SOCKET_PATH_BYTES = 107
 
 def default_temp() -> Path:
     """Return the folder for sessions and sockets: short, because socket paths are."""
-    return Path(f"/tmp/headrace-ray-{os.getuid()}")
+    return Path(f"/tmp/headrace-ray-{os.getuid()}")  # noqa: S108
 
 
 @dataclass(frozen=True)

@@ -120,7 +120,7 @@ class LeanNode(Node):
     def connect_driver(self) -> None:
         """Make this process the driver of the cluster whose head this node is."""
         # Without a node of its own, ray.init takes loopback for the host's outward address.
-        worker._global_node = self
+        worker._global_node = self  # noqa: SLF001
         ray.init(address=self.gcs_address, log_to_driver=False, configure_logging=False)
 
     def start_api_server(self, **_: Any) -> None:

@@ -71,7 +71,7 @@ class Reporter:
                     self.end_headers()
                     self.wfile.write(body)
 
-            def log_message(self, format: str, *args: object) -> None:
+            def log_message(self, format: str, *args: object) -> None:  # noqa: A002
                 """Says nothing: the operator asks every few seconds."""
 
         self._server = ThreadingHTTPServer((self._pod.ip, self._pod.ports["report"]), Handler)

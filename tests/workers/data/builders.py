@@ -38,7 +38,9 @@ def files(folder: Path, file_format: str) -> dict[str, Any]:
 
 def identity(run: int = 1) -> RunIdentity:
     """A run of the pipeline `digits`."""
-    return RunIdentity(kind=Kind.DATA_PIPELINE, namespace="default", name="digits", uid="uid-1", run=run, attempt=1, digest="d")
+    return RunIdentity(
+        kind=Kind.DATA_PIPELINE, namespace="default", name="digits", uid="uid-1", run=run, attempt=1, digest="d"
+    )
 
 
 def prepare(spec: DataPipelineSpec, storage: Path, spread: Spread = in_process) -> engine.Prepared:

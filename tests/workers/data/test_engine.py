@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.workers.data.builders import digits, files, pipeline, prepare, table_of
 
 from headrace.api.run_report import Records
 from headrace_workers.data import pieces
 from headrace_workers.data.accounting import require_balanced
 from headrace_workers.faults import RunFault
+from tests.workers.data.builders import digits, files, pipeline, prepare, table_of
 
 CSV = {
     "a.csv": "text,price\nA long enough text,1\nshort,2\nA long enough text,1\nbroken\n",
@@ -48,7 +48,11 @@ def test_every_record_is_accounted_for(raw: Path, tmp_path: Path) -> None:
 def test_bad_records_are_in_the_quarantine(raw: Path, tmp_path: Path) -> None:
     """Each bad record is a line with where it came from, what was wrong, and the record."""
     prepare(pipeline(files(raw, "Csv"), *CSV_STEPS, quarantine={"maxFraction": 0.5}), tmp_path)
-    lines = [json.loads(line) for path in sorted((tmp_path / "quarantine").iterdir()) for line in path.read_text().splitlines()]
+    lines = [
+        json.loads(line)
+        for path in sorted((tmp_path / "quarantine").iterdir())
+        for line in path.read_text().splitlines()
+    ]
     assert [(line["stage"], line["code"], line["source"]) for line in lines] == [
         ("source", "WrongFieldCount", "file a.csv line 5"),
         ("steps[0].validate", "NotANumber", "record b.csv:2"),
@@ -80,15 +84,22 @@ def test_a_source_without_records_is_a_fault(content: str, tmp_path: Path) -> No
 
 def test_a_pipeline_that_drops_everything_is_a_fault(raw: Path, tmp_path: Path) -> None:
     """Nothing left is not a dataset either."""
-    spec = pipeline(files(raw, "Csv"), {"filter": {"minWords": 50}}, {"deduplicate": {"exact": {}}}, quarantine={"maxFraction": 1})
+    spec = pipeline(
+        files(raw, "Csv"), {"filter": {"minWords": 50}}, {"deduplicate": {"exact": {}}}, quarantine={"maxFraction": 1}
+    )
     with pytest.raises(RunFault, match="no record is left before steps"):
         prepare(spec, tmp_path)
 
 
 def test_a_missing_column_names_the_step(raw: Path, tmp_path: Path) -> None:
     """The fault names the step by its index and lists the columns."""
-    with pytest.raises(RunFault, match=r"steps\[1\]\.filter names the column body, which is not there; the columns are id, text, price"):
-        prepare(pipeline(files(raw, "Csv"), CSV_STEPS[0], {"filter": {"column": "body"}}, quarantine={"maxFraction": 1}), tmp_path)
+    with pytest.raises(
+        RunFault, match=r"steps\[1\]\.filter names the column body, which is not there; the columns are id, text, price"
+    ):
+        prepare(
+            pipeline(files(raw, "Csv"), CSV_STEPS[0], {"filter": {"column": "body"}}, quarantine={"maxFraction": 1}),
+            tmp_path,
+        )
 
 
 def test_json_lines_and_text_go_the_whole_way(tmp_path: Path) -> None:
@@ -158,7 +169,12 @@ def test_a_killed_run_goes_on_where_it_was(tasks: int, raw: Path, tmp_path: Path
         prepare(spec, tmp_path / "killed", killed_after(tasks))
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "killed").rglob("*.json")}
     again = prepare(spec, tmp_path / "killed")
-    assert (again.records, again.digest, again.preprocessing, table_of(again)) == (whole.records, whole.digest, whole.preprocessing, table_of(whole))
+    assert (again.records, again.digest, again.preprocessing, table_of(again)) == (
+        whole.records,
+        whole.digest,
+        whole.preprocessing,
+        table_of(whole),
+    )
     assert {path: path.stat().st_mtime_ns for path in before} == before
     assert len(before) == tasks
 

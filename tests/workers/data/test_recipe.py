@@ -3,11 +3,11 @@
 from typing import Any
 
 import pytest
-from tests.workers.data.builders import DIGITS_STEPS, digits, pipeline
 
 from headrace_workers.data import recipe
 from headrace_workers.data.stage import stages
 from headrace_workers.faults import RunFault
+from tests.workers.data.builders import DIGITS_STEPS, digits, pipeline
 
 DIGITS = {"sample": {"name": "Digits"}}
 
@@ -25,7 +25,10 @@ def test_steps_of_later_versions_are_refused(step: dict[str, Any], place: str) -
     """A step that this version lacks is named with its place."""
     with pytest.raises(RunFault) as caught:
         recipe.works(pipeline(DIGITS, {"split": {}}, step))
-    assert (caught.value.reason, caught.value.message) == ("NotSupported", f"{place} is not available in this version; remove it from the pipeline's steps")
+    assert (caught.value.reason, caught.value.message) == (
+        "NotSupported",
+        f"{place} is not available in this version; remove it from the pipeline's steps",
+    )
 
 
 def test_a_step_that_drops_records_cannot_follow_augment() -> None:
@@ -36,4 +39,8 @@ def test_a_step_that_drops_records_cannot_follow_augment() -> None:
 
 def test_barriers_cut_the_steps_into_stages() -> None:
     """What needs no barrier between is one stage."""
-    assert [stage.title for stage in stages(recipe.works(digits()))] == ["read, validate, split", "scale", "deduplicate, augment"]
+    assert [stage.title for stage in stages(recipe.works(digits()))] == [
+        "read, validate, split",
+        "scale",
+        "deduplicate, augment",
+    ]

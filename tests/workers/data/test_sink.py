@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 from deltalake import DeltaTable
-from tests.workers.data.builders import digits, identity, prepare
 
 from headrace.api.data_pipeline import Sink, Table
 from headrace_workers.data import engine, sink
 from headrace_workers.faults import RunFault
+from tests.workers.data.builders import digits, identity, prepare
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,9 @@ def test_the_same_run_commits_once(prepared: engine.Prepared, tmp_path: Path) ->
     assert sink.commit(uri, identity(run=2), "plan", prepared).version == 1
 
 
-def test_a_twin_that_commits_meanwhile_wins(prepared: engine.Prepared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_twin_that_commits_meanwhile_wins(
+    prepared: engine.Prepared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Of two heads of one run that both found nothing, the second takes the first one's commit for its own."""
     uri = f"file:{tmp_path}/table"
     sink.commit(uri, identity(), "plan", prepared)

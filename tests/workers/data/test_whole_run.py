@@ -13,13 +13,13 @@ from pathlib import Path
 
 import pytest
 from deltalake import DeltaTable
-from tests.workers.data.builders import digits, identity
 
 from headrace.api import environment
 from headrace.api.run_report import ReportPhase, RunReport
 from headrace.api.run_spec import RunSpec
 from headrace_workers.preprocessing import Preprocessing
 from headrace_workers.storage import Folder
+from tests.workers.data.builders import digits, identity
 
 pytestmark = pytest.mark.ray
 
@@ -39,7 +39,9 @@ class Run:
     def __init__(self, folder: Path) -> None:
         """Writes the RunSpec of the digits pipeline."""
         self.folder = folder
-        spec = RunSpec(identity=identity(), storage=f"file:{folder}/run", publish=f"file:{folder}/table", pipeline=digits())
+        spec = RunSpec(
+            identity=identity(), storage=f"file:{folder}/run", publish=f"file:{folder}/table", pipeline=digits()
+        )
         (folder / "run.json").write_text(spec.model_dump_json(by_alias=True, exclude_none=True))
         ray_port = free_port()
         self.environment = {
@@ -69,7 +71,10 @@ class Run:
 
     def finish(self, *, workers: bool = True) -> RunReport:
         """Runs a head, and a worker unless none may be needed, to the head's end; returns the final report."""
-        with self.process("headrace_workers.data") as head, self.process("headrace_workers.ray_worker") if workers else nullcontext():
+        with (
+            self.process("headrace_workers.data") as head,
+            self.process("headrace_workers.ray_worker") if workers else nullcontext(),
+        ):
             assert head.wait(DEADLINE_SECONDS) == 0
         return RunReport.model_validate_json((self.folder / "termination.json").read_text())
 

@@ -158,9 +158,9 @@ def write_version() -> Callable[..., ModelVersion]:
 def digits_version(tmp_path: Path) -> ModelVersion:
     """A Perceptron that was never trained, with fixed weights."""
     torch = pytest.importorskip("torch")
-    from safetensors.torch import save  # noqa: PLC0415
+    from safetensors.torch import save
 
-    from headrace_workers.train.models import build_network  # noqa: PLC0415
+    from headrace_workers.train.models import build_network
 
     source = ModelSource(builtin=Builtin.PERCEPTRON, parameters={"hidden": 16, "layers": 1})
     torch.manual_seed(0)

@@ -29,7 +29,7 @@ TOKEN = "secret-of-this-run"
 def digits_spec(tmp_path: Path) -> ProbeSpec:
     """A table of 40 scaled images, whose first pixel was the label, half of them held out."""
     deltalake = pytest.importorskip("deltalake")
-    import pyarrow as pa  # noqa: PLC0415
+    import pyarrow as pa
 
     scale = {"column": "image", "method": "MinMax", "offset": 2.0, "divisor": 16.0}
     document = {

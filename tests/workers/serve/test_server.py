@@ -27,7 +27,7 @@ FLAT = [value for row in IMAGE for value in row]
 
 def expected_probabilities(version: ModelVersion) -> list[float]:
     """What the version's network says of IMAGE, by plain torch."""
-    from safetensors.torch import load_file  # noqa: PLC0415
+    from safetensors.torch import load_file
 
     weights = load_file(Path(version.uri.removeprefix("file://")) / "weights.safetensors")
     first, second = (name.removesuffix(".weight") for name in sorted(weights) if name.endswith(".weight"))
@@ -107,7 +107,7 @@ def test_an_altered_version_is_refused(start_role: Callable[..., Any], digits_ve
 
 
 def _no_weights() -> bytes:
-    from safetensors.torch import save  # noqa: PLC0415
+    from safetensors.torch import save
 
     return save({})
 

@@ -79,9 +79,10 @@ def test_a_fault_ends_the_run_as_it_says(scene: Scene) -> None:
 def test_groups_that_do_no_step_are_not_formed_for_ever(scene: Scene) -> None:
     """After five fruitless groups the run fails with the last error, to be tried again elsewhere."""
     scene.account.hear(RankError(0, "RuntimeError: no route"))
+    for _ in range(RESTARTS_WITHOUT_PROGRESS):
+        scene.account.hear(GroupStarted(2, None))
     with pytest.raises(RunFault, match="no route") as caught:
-        for _ in range(RESTARTS_WITHOUT_PROGRESS + 1):
-            scene.account.hear(GroupStarted(2, None))
+        scene.account.hear(GroupStarted(2, None))
     assert (caught.value.reason, caught.value.retryable) == ("WorkersFailing", True)
 
 

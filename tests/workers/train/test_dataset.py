@@ -7,12 +7,12 @@ import pyarrow as pa
 import pytest
 import torch
 from deltalake import write_deltalake
-from tests.workers.train.digits import digits_version
 
 from headrace.api.artifacts import DatasetVersion
 from headrace.api.train_job import Dataset
 from headrace_workers.faults import RunFault
 from headrace_workers.train.dataset import load_dataset
+from tests.workers.train.digits import digits_version
 
 
 def dataset(**fields: Any) -> Dataset:

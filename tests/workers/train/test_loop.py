@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests.workers.train.builders import blobs, train_spec
 
 from headrace.api.train_job import TrainJobSpec
 from headrace_workers.faults import Interrupted, RunFault
@@ -13,6 +12,7 @@ from headrace_workers.storage import Folder
 from headrace_workers.train.checkpoints import OPTIMIZER, WEIGHTS, Checkpoints
 from headrace_workers.train.dataset import LoadedDataset, Split
 from headrace_workers.train.loop import FitResult, Group, Snapshot, fit
+from tests.workers.train.builders import blobs, train_spec
 
 
 def never() -> bool:

@@ -6,8 +6,6 @@ from pathlib import Path
 import pytest
 import safetensors.torch
 import torch
-from tests.workers.train.digits import digits_version
-from tests.workers.train.pods import run_spec
 
 from headrace.api.artifacts import ModelVersion
 from headrace.api.run_spec import RunSpec
@@ -19,6 +17,8 @@ from headrace_workers.train.dataset import load_dataset
 from headrace_workers.train.loop import Group, fit
 from headrace_workers.train.models import build_network
 from headrace_workers.train.publish import publish_model
+from tests.workers.train.digits import digits_version
+from tests.workers.train.pods import run_spec
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,6 @@ import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as multiprocessing
-from tests.workers.train.builders import blobs, train_spec
-from tests.workers.train.pods import free_port
 
 from headrace.api.compression import BFloat16, Compression, PowerSgd, Uncompressed
 from headrace_workers.faults import Interrupted, RunFault
@@ -18,6 +16,8 @@ from headrace_workers.train.checkpoints import WEIGHTS, Checkpoints
 from headrace_workers.train.compression.attach import exchange_of
 from headrace_workers.train.group import Group, distributed
 from headrace_workers.train.loop import Snapshot, fit
+from tests.workers.train.builders import blobs, train_spec
+from tests.workers.train.pods import free_port
 
 METHODS = {
     "none": Compression(none=Uncompressed()),

@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.workers.train.digits import digits_version
-from tests.workers.train.pods import Pods, run_spec
 
 from headrace.api.run_report import ReportPhase
 from headrace_workers.model_version import ModelFolder
+from tests.workers.train.digits import digits_version
+from tests.workers.train.pods import Pods, run_spec
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 

@@ -22,12 +22,20 @@ from headrace_workers.tune.trial_events import TrialEvent, TrialFinished, TrialM
 TEMPLATE: dict[str, Any] = {"dataset": {"pipeline": "digits"}, "model": {"builtin": "Perceptron"}, "epochs": 4}
 RATE: dict[str, Any] = {"path": "optimizer.learningRate", "logUniform": {"low": 1e-5, "high": 1e-1}}
 MODEL: dict[str, Any] = {"path": "model.builtin", "choice": ["Perceptron", "ImageClassifier"]}
-DATASET = DatasetVersion(uri="file:/nowhere", version=3, digest="sha256:d", records=1797, splits={"train": 1437, "validation": 360})
+DATASET = DatasetVersion(
+    uri="file:/nowhere", version=3, digest="sha256:d", records=1797, splits={"train": 1437, "validation": 360}
+)
 
 
 def tune_spec(**changes: Any) -> TuneJobSpec:
     """A search over the learning rate; `changes` are fields as a manifest writes them."""
-    wire = {"objective": {"metric": "accuracy"}, "search": [RATE], "budget": {"trials": 6}, "template": TEMPLATE, **changes}
+    wire = {
+        "objective": {"metric": "accuracy"},
+        "search": [RATE],
+        "budget": {"trials": 6},
+        "template": TEMPLATE,
+        **changes,
+    }
     return TuneJobSpec.model_validate(wire)
 
 
@@ -43,8 +51,12 @@ def template(**changes: Any) -> TrainJobSpec:
 
 def head_of(folder: Path, spec: TuneJobSpec) -> Head:
     """A head pod of run 1 whose storage is in `folder`."""
-    identity = RunIdentity(kind=Kind.TUNE_JOB, namespace="default", name="search", uid="0123456789", run=1, attempt=1, digest="d")
-    run = RunSpec(identity=identity, storage=f"file:{folder}/run", publish=f"file:{folder}/models", dataset=DATASET, tune=spec)
+    identity = RunIdentity(
+        kind=Kind.TUNE_JOB, namespace="default", name="search", uid="0123456789", run=1, attempt=1, digest="d"
+    )
+    run = RunSpec(
+        identity=identity, storage=f"file:{folder}/run", publish=f"file:{folder}/models", dataset=DATASET, tune=spec
+    )
     pod = Pod("head", "127.0.0.1", "", folder / "termination", folder / "run.json", {})
     storage = Folder(run.storage)
     return Head(pod, run, storage, Reporter(pod, storage))
@@ -102,7 +114,10 @@ def learns(quality: Callable[[TrialWork], float]) -> Story:
     """Four epochs whose accuracy rises to the work's quality."""
 
     def story(work: TrialWork, _: int) -> list[TrialEvent]:
-        steps = [TrialMeasured(work.number, epoch, {"accuracy": quality(work) * epoch / 4, "loss": 1.0}) for epoch in (1, 2, 3, 4)]
+        steps = [
+            TrialMeasured(work.number, epoch, {"accuracy": quality(work) * epoch / 4, "loss": 1.0})
+            for epoch in (1, 2, 3, 4)
+        ]
         return [*steps, TrialFinished(work.number, {"accuracy": quality(work), "loss": 1.0})]
 
     return story

@@ -50,4 +50,9 @@ def test_events_add_up_to_trials():
     trials, ended = records(EVENTS)
     assert trials[1] == TrialRecord(1, {"a": 2}, {}, values={1: 0.5}, losses=1)
     assert ended == [trials[0]]
-    assert (trials[0].state, trials[0].value, trials[0].seconds, trials[0].chosen) == (State.COMPLETE, 0.9, 3.5, {"a": 1})
+    assert (trials[0].state, trials[0].value, trials[0].seconds, trials[0].chosen) == (
+        State.COMPLETE,
+        0.9,
+        3.5,
+        {"a": 1},
+    )

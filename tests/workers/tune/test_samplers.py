@@ -3,13 +3,13 @@
 import math
 
 import pytest
-from tests.workers.tune.builders import tune_spec
-from tests.workers.tune.memory import memory_journal
 
 from headrace.api.tune_job import Algorithm
 from headrace_workers.faults import RunFault
 from headrace_workers.tune.samplers import SAMPLERS, sampler_for
 from headrace_workers.tune.search import Search
+from tests.workers.tune.builders import tune_spec
+from tests.workers.tune.memory import memory_journal
 
 pytestmark = pytest.mark.workers
 
@@ -55,7 +55,9 @@ def test_the_same_seed_draws_the_same_and_another_seed_another(name):
     one, same, other = (searched({name: ALGORITHMS[name]}, 6, seed) for seed in (7, 7, 8))
     assert one == same
     assert one != other
-    assert len({chosen["optimizer.momentum"] for chosen in one}) >= 4, "a genetic algorithm may copy a parent, the others repeat nothing"
+    assert len({chosen["optimizer.momentum"] for chosen in one}) >= 4, (
+        "a genetic algorithm may copy a parent, the others repeat nothing"
+    )
 
 
 @pytest.mark.parametrize("name", ALGORITHMS)

@@ -1,12 +1,12 @@
 """What a search hands out, stops, counts and remembers."""
 
 import pytest
-from tests.workers.tune.builders import MODEL, tune_spec
-from tests.workers.tune.memory import memory_journal
 
 from headrace_workers.faults import RunFault
 from headrace_workers.tune.journal import State
 from headrace_workers.tune.search import MAX_LOSSES, Search
+from tests.workers.tune.builders import MODEL, tune_spec
+from tests.workers.tune.memory import memory_journal
 
 pytestmark = pytest.mark.workers
 
@@ -109,7 +109,9 @@ def test_finished_trials_are_never_run_again_and_running_ones_are():
     search.measured(3, 1, 0.3)
     again = search_of(spec, journal)
     taken_up = [again.next_trial() for _ in range(2)]
-    assert [(trial.number, trial.chosen) for trial in taken_up] == [(trial.number, trial.chosen) for trial in (first[1], first[3])]
+    assert [(trial.number, trial.chosen) for trial in taken_up] == [
+        (trial.number, trial.chosen) for trial in (first[1], first[3])
+    ]
     assert taken_up[1].values == {1: 0.3}
     assert again.next_trial().number == 4
     assert again.next_trial() is None

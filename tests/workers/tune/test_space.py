@@ -2,10 +2,10 @@
 
 import optuna
 import pytest
-from tests.workers.tune.builders import MODEL, RATE, dimensions
 
 from headrace_workers.faults import RunFault
 from headrace_workers.tune.space import combinations, edges, in_dependency_order, sample
+from tests.workers.tune.builders import MODEL, RATE, dimensions
 
 pytestmark = pytest.mark.workers
 
@@ -34,7 +34,11 @@ def test_a_dimension_is_drawn_only_where_its_condition_holds():
 
 def test_a_condition_on_an_absent_dimension_does_not_hold():
     """What depends on a dimension that was not drawn is not drawn either."""
-    depth = {"path": "model.parameters.depth", "choice": [1, 2], "when": {"path": "model.parameters.hidden", "equals": 16}}
+    depth = {
+        "path": "model.parameters.depth",
+        "choice": [1, 2],
+        "when": {"path": "model.parameters.hidden", "equals": 16},
+    }
     drawn = draws(in_dependency_order(dimensions(depth, FOR_PERCEPTRON, MODEL)), 60)
     assert any("model.parameters.depth" in chosen for chosen in drawn)
     assert all(chosen["model.builtin"] == "Perceptron" for chosen in drawn if "model.parameters.depth" in chosen)
@@ -43,8 +47,12 @@ def test_a_condition_on_an_absent_dimension_does_not_hold():
 @pytest.mark.parametrize(
     ("wires", "words"),
     [
-        pytest.param([{**RATE, "when": {"path": "model.builtin", "equals": "Perceptron"}}], "is no dimension", id="dangling"),
-        pytest.param([MODEL, {**HIDDEN, "when": {"path": "model.builtin", "equals": "Tree"}}], 'never "Tree"', id="never"),
+        pytest.param(
+            [{**RATE, "when": {"path": "model.builtin", "equals": "Perceptron"}}], "is no dimension", id="dangling"
+        ),
+        pytest.param(
+            [MODEL, {**HIDDEN, "when": {"path": "model.builtin", "equals": "Tree"}}], 'never "Tree"', id="never"
+        ),
         pytest.param(
             [
                 {**RATE, "when": {"path": "model.parameters.hidden", "equals": 16}},
@@ -75,7 +83,9 @@ def test_draws_stay_inside_their_bounds():
 
 def test_choices_keep_their_types():
     """A list, null, true and 1 come back as what the manifest says."""
-    drawn = draws(in_dependency_order(dimensions({"path": "model.parameters.x", "choice": [[64, 32], None, True, 1]})), 40)
+    drawn = draws(
+        in_dependency_order(dimensions({"path": "model.parameters.x", "choice": [[64, 32], None, True, 1]})), 40
+    )
     values = [chosen["model.parameters.x"] for chosen in drawn]
     assert {repr(value) for value in values} == {"[64, 32]", "None", "True", "1"}
 

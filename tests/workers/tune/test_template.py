@@ -1,19 +1,25 @@
 """What a trial's choices make of the template."""
 
 import pytest
-from tests.workers.tune.builders import MODEL, RATE, dimensions, template
 
 from headrace_workers.faults import RunFault
 from headrace_workers.tune.space import in_dependency_order
 from headrace_workers.tune.template import apply, check
+from tests.workers.tune.builders import MODEL, RATE, dimensions, template
 
 pytestmark = pytest.mark.workers
 
 
 def test_choices_are_set_by_their_paths():
     """Fields, enum values and free parameters are set, the rest of the template stays."""
-    spec = apply(template(), {"optimizer.learningRate": 0.02, "model.builtin": "ImageClassifier", "model.parameters.hidden": 64})
-    assert (spec.optimizer.learning_rate, spec.model.builtin, spec.model.parameters) == (0.02, "ImageClassifier", {"hidden": 64})
+    spec = apply(
+        template(), {"optimizer.learningRate": 0.02, "model.builtin": "ImageClassifier", "model.parameters.hidden": 64}
+    )
+    assert (spec.optimizer.learning_rate, spec.model.builtin, spec.model.parameters) == (
+        0.02,
+        "ImageClassifier",
+        {"hidden": 64},
+    )
     assert spec.epochs == template().epochs
 
 
@@ -29,10 +35,16 @@ def test_the_template_stays_as_it_was():
     [
         pytest.param({"path": "optimiser.learningRate", "choice": [0.1]}, "no field optimiser", id="unknown field"),
         pytest.param({"path": "optimizer.rate", "choice": [0.1]}, "no field optimizer.rate", id="unknown inner field"),
-        pytest.param({"path": "optimizer.learningRate.x", "choice": [0.1]}, "optimizer.learningRate", id="below a value"),
-        pytest.param({"path": "optimizer.learningRate", "choice": [0.1, 1000]}, "less than or equal to 100", id="value too large"),
+        pytest.param(
+            {"path": "optimizer.learningRate.x", "choice": [0.1]}, "optimizer.learningRate", id="below a value"
+        ),
+        pytest.param(
+            {"path": "optimizer.learningRate", "choice": [0.1, 1000]}, "less than or equal to 100", id="value too large"
+        ),
         pytest.param({"path": "model.builtin", "choice": ["Tree"]}, "model.builtin", id="no such model"),
-        pytest.param({"path": "workers.max", "choice": [2]}, "does not change what a trial learns", id="without effect"),
+        pytest.param(
+            {"path": "workers.max", "choice": [2]}, "does not change what a trial learns", id="without effect"
+        ),
         pytest.param({"path": "dataset.version", "choice": ["1", "2"]}, "same for every trial", id="pinned data"),
         pytest.param({"path": "steps", "choice": [10]}, "exactly one of epochs, steps", id="rule of the spec"),
     ],

@@ -1,14 +1,14 @@
 """One trial as its worker tells it, on real digits."""
 
 import pytest
-from tests.workers.train.digits import digits_version
-from tests.workers.tune.builders import template
 
 from headrace_workers.faults import RunFault
 from headrace_workers.storage import Folder
 from headrace_workers.train.dataset import load_dataset
 from headrace_workers.tune.trial import evaluated_every_epoch, run_trial
 from headrace_workers.tune.trial_events import TrialFailed, TrialFinished, TrialMeasured, TrialStopped, TrialWork
+from tests.workers.train.digits import digits_version
+from tests.workers.tune.builders import template
 
 pytestmark = pytest.mark.workers
 

@@ -13,8 +13,6 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from tests.workers.train.digits import digits_version
-from tests.workers.tune.builders import MODEL, RATE, head_of, tune_spec
 
 from headrace.api import environment
 from headrace.api.artifacts import ModelVersion
@@ -22,6 +20,8 @@ from headrace.api.run_report import RunReport
 from headrace_workers.model_version import ModelFolder
 from headrace_workers.storage import Folder
 from headrace_workers.tune.journal import Journal, Started, records
+from tests.workers.train.digits import digits_version
+from tests.workers.tune.builders import MODEL, RATE, head_of, tune_spec
 
 pytestmark = [pytest.mark.ray, pytest.mark.workers]
 
@@ -65,7 +65,13 @@ class Run:
             environment.PORT_REPORT: str(self.ports["report"]),
         }
         with (self.folder / f"{name}.log").open("ab") as log:
-            pod = subprocess.Popen([sys.executable, "-m", module], env=os.environ | variables, stdout=log, stderr=log, start_new_session=True)
+            pod = subprocess.Popen(
+                [sys.executable, "-m", module],
+                env=os.environ | variables,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
         self.pods.append(pod)
         return pod
 
@@ -78,7 +84,9 @@ class Run:
 
     def report(self):
         """The live report, or none while the head does not answer."""
-        request = urllib.request.Request(f"http://127.0.0.1:{self.ports['report']}/report", headers={"Authorization": f"Bearer {TOKEN}"})
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self.ports['report']}/report", headers={"Authorization": f"Bearer {TOKEN}"}
+        )
         try:
             with urllib.request.urlopen(request, timeout=5) as answer:
                 return RunReport.model_validate_json(answer.read())
@@ -147,8 +155,18 @@ def test_a_search_chooses_a_model_and_publishes_it(run, tmp_path):
 @pytest.mark.slow
 def test_a_search_survives_its_workers_and_its_heads(run, tmp_path):
     """A killed worker, SIGTERM and a killed head later it has run every trial with the values it was given first."""
-    template = {"dataset": {"pipeline": "digits"}, "model": {"builtin": "Perceptron"}, "epochs": 60, "checkpoints": {"everySteps": 50}}
-    search = run(template=template, budget={"trials": 6, "parallel": 2}, earlyStopping={"asha": {"graceEpochs": 5}}, algorithm={"random": {}})
+    template = {
+        "dataset": {"pipeline": "digits"},
+        "model": {"builtin": "Perceptron"},
+        "epochs": 60,
+        "checkpoints": {"everySteps": 50},
+    }
+    search = run(
+        template=template,
+        budget={"trials": 6, "parallel": 2},
+        earlyStopping={"asha": {"graceEpochs": 5}},
+        algorithm={"random": {}},
+    )
     head, workers = search.attempt(2)
     search.until(lambda report: report.trials and report.trials.running == 2)
     workers[0].kill()
@@ -160,7 +178,9 @@ def test_a_search_survives_its_workers_and_its_heads(run, tmp_path):
     assert search.final().phase == "Interrupted"
 
     head, _ = search.attempt(1)
-    ended = search.until(lambda report: report.trials and report.trials.running == 1 and report.stage.startswith("trial")).progress.step
+    ended = search.until(
+        lambda report: report.trials and report.trials.running == 1 and report.stage.startswith("trial")
+    ).progress.step
     os.killpg(head.pid, signal.SIGKILL)
     head.wait(SECONDS)
 

@@ -4,13 +4,13 @@ import json
 import time
 
 import pytest
-from tests.workers.tune.builders import MODEL, RATE, FakeRunner, head_of, learns, published, tune_spec
 
 from headrace_workers.faults import Interrupted, RunFault
 from headrace_workers.tune.conduct import HAND_OVER_SECONDS
 from headrace_workers.tune.journal import TRIALS
 from headrace_workers.tune.trial_events import TrialFailed, TrialLost, TrialMeasured
 from headrace_workers.tune.whole_search import Means, check_spec, whole_search
+from tests.workers.tune.builders import MODEL, RATE, FakeRunner, head_of, learns, published, tune_spec
 
 pytestmark = pytest.mark.workers
 
@@ -160,7 +160,9 @@ def test_being_asked_to_go_stops_trials_and_the_next_head_goes_on(tmp_path):
 def test_trials_that_do_not_stop_do_not_hold_the_head(tmp_path):
     """Handing over is bounded below the five seconds that the head has."""
     head = head_of(tmp_path, tune_spec(budget={"trials": 1}))
-    runner = Deaf(lambda work, _: [TrialMeasured(work.number, 1, {"accuracy": 0.5})] * 10_000_000, stopping=head.stopping)
+    runner = Deaf(
+        lambda work, _: [TrialMeasured(work.number, 1, {"accuracy": 0.5})] * 10_000_000, stopping=head.stopping
+    )
     with pytest.raises(Interrupted):
         ran(head, runner)
     assert runner.asked_seconds < HAND_OVER_SECONDS + 0.5 < 5
@@ -175,7 +177,9 @@ def test_a_crash_at_any_line_of_the_journal_changes_nothing(tmp_path):
         folder = tmp_path / str(kept)
         (folder / "run").mkdir(parents=True)
         (folder / "run" / TRIALS).write_bytes(b"".join(lines[:kept]) + lines[min(kept, len(lines) - 1)][:7])
-        assert ran(head_of(folder, spec), FakeRunner(learns(nearness)))["best_trial"] == whole["best_trial"], f"after {kept} lines"
+        assert ran(head_of(folder, spec), FakeRunner(learns(nearness)))["best_trial"] == whole["best_trial"], (
+            f"after {kept} lines"
+        )
 
 
 def test_a_metric_that_is_not_measured_is_refused(tmp_path):

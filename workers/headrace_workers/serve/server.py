@@ -113,7 +113,7 @@ async def serve(pod: Pod, spec: ServeSpec, settings: Settings) -> None:
 
 def _load(spec: ServeSpec) -> "Predictor":
     # torch takes seconds to import: /healthz answers meanwhile
-    from headrace_workers.serve.predictor import load_predictor  # noqa: PLC0415
+    from headrace_workers.serve.predictor import load_predictor
 
     predictor = load_predictor(spec.model)
     try:

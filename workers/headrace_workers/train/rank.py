@@ -50,7 +50,7 @@ def train_rank(work: RankWork) -> None:
 def _train(work: RankWork, board: Any, rank: int) -> None:
     # Imported here: the head reads this module too, and has no use for torch.
     import ray
-    import ray.train
+    import ray.train.torch
     import torch
 
     from headrace_workers.train.dataset import load_dataset

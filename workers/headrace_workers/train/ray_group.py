@@ -91,6 +91,5 @@ class RayGroup:
                         failure_config=FailureConfig(max_failures=-1),
                     ),
                 ).fit()
-        except Exception as error:
-            # It crosses the thread here: the head looks at it when the group has ended.
+        except Exception as error:  # noqa: BLE001 (the head looks at it when the group has ended)
             self.error = error

@@ -28,7 +28,7 @@ def body(head: Head) -> dict[str, Any]:
 
 def _ray_runner(dataset: DatasetVersion, storage: Folder, most: int) -> Runner:
     # Ray reads its switches when it is first imported, so not before start_head has set them.
-    from headrace_workers.tune.ray_trials import RayTrials  # noqa: PLC0415
+    from headrace_workers.tune.ray_trials import RayTrials
 
     return RayTrials(dataset, storage, most)
 

@@ -34,9 +34,9 @@ def curve_lines(points: Sequence[CurvePoint]) -> bytes:
 
 def picture(trials: Sequence[TrialRecord], objective: Objective, title: str) -> bytes:
     """A PNG of every trial's objective by its number, with the best so far as a line. Failed trials stand at the foot."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415 (only at the end of a search)
-    from matplotlib.figure import Figure  # noqa: PLC0415
-    from matplotlib.ticker import MaxNLocator  # noqa: PLC0415
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     figure = Figure(figsize=(7.2, 4.2), dpi=110, layout="constrained")
     axes = figure.add_subplot()

@@ -50,9 +50,9 @@ class TrialActor:
 
     def __init__(self, version: DatasetVersion, storage: Folder) -> None:
         """Imports torch now, so that the first trial need not wait for it."""
-        import torch  # noqa: PLC0415 (the head, which exports this class, has none)
+        import torch
 
-        from headrace_workers.tune.trial import run_trial  # noqa: PLC0415
+        from headrace_workers.tune.trial import run_trial
 
         # Ray allows a process without CPUs of Ray's own one thread; the pod has its own.
         torch.set_num_threads(max(1, int(os.environ.get(environment.CPUS, "1") or 1)))
@@ -89,7 +89,7 @@ class TrialActor:
         return []
 
     def _load(self, spec: TrainJobSpec) -> "LoadedDataset":
-        from headrace_workers.train.dataset import load_dataset  # noqa: PLC0415
+        from headrace_workers.train.dataset import load_dataset
 
         wanted = json.dumps(spec.dataset.wire(), sort_keys=True)
         if self._loaded is None or self._loaded[0] != wanted:

@@ -19,7 +19,12 @@ def source(uri: str, file_format: str = "Text") -> Source:
 
 def texts(found: Source) -> list[str]:
     """All texts of the source."""
-    return [text for shard in files.shards(found) for batch in files.read(found, shard) for text in batch.table["text"].to_pylist()]
+    return [
+        text
+        for shard in files.shards(found)
+        for batch in files.read(found, shard)
+        for text in batch.table["text"].to_pylist()
+    ]
 
 
 def test_a_file_a_folder_and_a_pattern_are_found(tmp_path: Path) -> None:

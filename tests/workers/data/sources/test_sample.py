@@ -20,7 +20,9 @@ def test_digits_are_raw_images() -> None:
     assert (values.shape, values.min(), values.max()) == ((1797, 64), 0, 16)
 
 
-@pytest.mark.parametrize(("name", "records", "width", "classes"), [(Sample.WINE, 178, 13, 3), (Sample.BREAST_CANCER, 569, 30, 2)])
+@pytest.mark.parametrize(
+    ("name", "records", "width", "classes"), [(Sample.WINE, 178, 13, 3), (Sample.BREAST_CANCER, 569, 30, 2)]
+)
 def test_tables_of_measurements(name: Sample, records: int, width: int, classes: int) -> None:
     """Wine and breast cancer are lists of measurements with a label."""
     table = sample.table(name)

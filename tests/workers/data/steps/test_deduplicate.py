@@ -7,7 +7,9 @@ from headrace.api.steps import Deduplicate, Exact, Near, Step
 from headrace_workers.data.steps import deduplicate, run_step
 
 EXACT = Deduplicate(exact=Exact())
-LONG = "the quick brown fox jumps over the lazy dog while the cat sleeps on the warm mat near the old stove in the kitchen"
+LONG = (
+    "the quick brown fox jumps over the lazy dog while the cat sleeps on the warm mat near the old stove in the kitchen"
+)
 
 
 def kept(table: pa.Table, settings: Deduplicate) -> list[str]:
@@ -56,5 +58,10 @@ def test_the_first_shard_wins() -> None:
 
 def test_similar_texts_are_found_and_others_are_not() -> None:
     """One changed word at the end of a long text is near; another text is far."""
-    table = pa.table({"id": ["x", "y", "z"], "text": [LONG, LONG + " today", "an entirely different sentence about rivers, dams and turbines"]})
+    table = pa.table(
+        {
+            "id": ["x", "y", "z"],
+            "text": [LONG, LONG + " today", "an entirely different sentence about rivers, dams and turbines"],
+        }
+    )
     assert kept(table, Deduplicate(near=Near(threshold=0.7))) == ["x", "z"]

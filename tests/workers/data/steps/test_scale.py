@@ -26,7 +26,11 @@ def test_standard_brings_the_training_split_to_mean_0_and_deviation_1() -> None:
 def test_without_a_split_all_records_decide() -> None:
     """MinMax over all records ends at 0 and 1."""
     table = pa.table({"x": pa.array([2, 4, 6])})
-    assert run_step(table, Step(scale=Scale(column="x", method=ScaleMethod.MIN_MAX))).table["x"].to_pylist() == [0.0, 0.5, 1.0]
+    assert run_step(table, Step(scale=Scale(column="x", method=ScaleMethod.MIN_MAX))).table["x"].to_pylist() == [
+        0.0,
+        0.5,
+        1.0,
+    ]
 
 
 def test_an_element_that_never_changes_is_only_shifted() -> None:

@@ -11,7 +11,10 @@ from headrace_workers.faults import RunFault
 def joined(shards: list[pa.Table], file_format: FileFormat) -> list[dict[str, list[object]]]:
     """The shards in their common schema."""
     decision = types.decide([types.measure(shard, file_format) for shard in shards], file_format)
-    return [types.apply(shard, file_format, schema).table.to_pydict() for shard, schema in zip(shards, decision.by_shard, strict=True)]
+    return [
+        types.apply(shard, file_format, schema).table.to_pydict()
+        for shard, schema in zip(shards, decision.by_shard, strict=True)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -29,7 +32,9 @@ def joined(shards: list[pa.Table], file_format: FileFormat) -> list[dict[str, li
         (["1"], ["true"], ["1", "true"]),
     ],
 )
-def test_csv_columns_get_the_narrowest_type(one: list[str | None], other: list[str | None], values: list[object]) -> None:
+def test_csv_columns_get_the_narrowest_type(
+    one: list[str | None], other: list[str | None], values: list[object]
+) -> None:
     """Numbers are numbers only where every file agrees; leading zeros are text."""
     shards = [pa.table({"x": pa.array(column, pa.string())}) for column in (one, other)]
     assert [value for shard in joined(shards, FileFormat.CSV) for value in shard["x"]] == values
@@ -37,7 +42,10 @@ def test_csv_columns_get_the_narrowest_type(one: list[str | None], other: list[s
 
 def test_columns_that_a_file_lacks_are_missing_values() -> None:
     """Files may have different columns; all get all of them."""
-    assert joined([pa.table({"a": [1]}), pa.table({"b": ["x"]})], FileFormat.JSON_LINES) == [{"a": [1], "b": [None]}, {"a": [None], "b": ["x"]}]
+    assert joined([pa.table({"a": [1]}), pa.table({"b": ["x"]})], FileFormat.JSON_LINES) == [
+        {"a": [1], "b": [None]},
+        {"a": [None], "b": ["x"]},
+    ]
 
 
 def test_lists_of_whole_numbers_join_lists_of_fractions() -> None:

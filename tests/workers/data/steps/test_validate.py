@@ -28,7 +28,11 @@ def codes(values: pa.Array, **rule: Any) -> dict[str, str]:
         (pa.array([1.0, NAN]), {}, {"r1": "MissingValue"}),
         (pa.array([0, 5, 17]), {"min": 1, "max": 16}, {"r0": "OutOfRange", "r2": "OutOfRange"}),
         (pa.array([None, 0]), {"min": 1, "required": False}, {"r1": "OutOfRange"}),
-        (pa.array([[0.0, 16.0], [0.0, 17.0], None, [-1.0]]), {"min": 0, "max": 16, "required": False}, {"r1": "OutOfRange", "r3": "OutOfRange"}),
+        (
+            pa.array([[0.0, 16.0], [0.0, 17.0], None, [-1.0]]),
+            {"min": 0, "max": 16, "required": False},
+            {"r1": "OutOfRange", "r3": "OutOfRange"},
+        ),
         (pa.array([[0.0], [NAN]]), {"min": 0}, {"r1": "OutOfRange"}),
         (pa.array([[1, 2], [1]]), {"length": 2}, {"r1": "WrongLength"}),
         (pa.array(["ab", "äöü"]), {"length": 3}, {"r0": "WrongLength"}),
@@ -51,6 +55,8 @@ def test_texts_with_bounds_become_numbers() -> None:
 
 def test_a_missing_column_is_named_with_those_there_are() -> None:
     """A rule for a column that is not there says where and what there is."""
-    with pytest.raises(RunFault, match=r"validate names the column y, which is not there; the columns are id, x") as caught:
+    with pytest.raises(
+        RunFault, match=r"validate names the column y, which is not there; the columns are id, x"
+    ) as caught:
         validate.apply(pa.table({"id": ["a"], "x": [1]}), Validate.model_validate({"columns": [{"name": "y"}]}))
     assert caught.value.reason == "ColumnNotFound"
