@@ -10,7 +10,7 @@ from headrace.api.run_report import VersionTraffic
 from headrace.api.run_spec import Routing
 from headrace.api.status import EndpointPhase, InferenceEndpointStatus, RolloutStatus, Verdict
 from headrace.plan import labels
-from headrace.plan.conditions import find
+from headrace.plan.conditions import find, holds
 from headrace.plan.endpoint_children import routing
 from headrace.plan.names import version_place
 from headrace.plan.plan import plan
@@ -228,3 +228,11 @@ def test_ready_means_that_requests_are_answered() -> None:
         plan(seen(status, server("old", ready=False), router(), offers=(OLD,)), NOW).status.phase
         == EndpointPhase.STARTING
     )
+
+
+def test_an_endpoint_settles_when_the_old_servers_are_gone() -> None:
+    """While servers of the former version leave, the endpoint serves and is still progressing."""
+    status = InferenceEndpointStatus(stable=NEW)
+    planned = plan(agreed(status, server("new"), server("old")), NOW).status
+    assert (planned.phase, holds(planned.conditions, "Ready")) == (EndpointPhase.PROGRESSING, True)
+    assert plan(agreed(status, server("new")), NOW).status.phase == EndpointPhase.READY

@@ -19,7 +19,7 @@ from headrace.api.run_spec import RunSpec
 from headrace_workers.faults import Interrupted, RunFault
 from headrace_workers.pod import Pod
 from headrace_workers.report import Reporter
-from headrace_workers.storage import Folder
+from headrace_workers.storage import Folder, full_words, is_full
 
 logger = logging.getLogger(__name__)
 
@@ -77,8 +77,12 @@ def run_head(body: Callable[[Head], dict[str, Any]]) -> int:
         )
         return 1
     except Exception as error:
-        logger.exception("unexpected failure")
-        message = f"{type(error).__name__}: {error}"[:1024]
-        reporter.finish(phase=ReportPhase.FAILED, reason="UnexpectedError", message=message, retryable=True)
+        if is_full(error):
+            reason, message = "StorageFull", f"{full_words(storage.uri)} ({error})"
+            logger.error("%s: %s", reason, message)  # noqa: TRY400
+        else:
+            reason, message = "UnexpectedError", f"{type(error).__name__}: {error}"
+            logger.exception("unexpected failure")
+        reporter.finish(phase=ReportPhase.FAILED, reason=reason, message=message[:1024], retryable=True)
         return 1
     return 0

@@ -5,6 +5,7 @@ Only the bearer of the run's token may read it.
 
 import hmac
 import json
+import logging
 import threading
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -16,6 +17,8 @@ from headrace_workers.pod import Pod
 from headrace_workers.storage import Folder
 
 CURVE_POINTS = 40
+
+logger = logging.getLogger(__name__)
 
 
 class Reporter:
@@ -79,11 +82,17 @@ class Reporter:
         threading.Thread(target=self._server.serve_forever, name="report", daemon=True).start()
 
     def finish(self, **changes: Any) -> RunReport:
-        """Writes the final report to the run's storage, then to the termination log."""
+        """Writes the final report to the run's storage and to the termination log; OSError if the storage does not take a Complete."""
         self.update(**changes)
         report = self.current
         if report.phase in (ReportPhase.COMPLETE, ReportPhase.FAILED):
-            self._storage.write("report.json", report.model_dump_json(by_alias=True, exclude_none=True).encode())
+            try:
+                self._storage.write("report.json", report.model_dump_json(by_alias=True, exclude_none=True).encode())
+            except OSError as error:
+                if report.phase == ReportPhase.COMPLETE:
+                    raise
+                # The operator must hear why the run ended, also where its storage is what failed.
+                logger.warning("the report is not in the storage %s: %s", self._storage.uri, error)
         self._pod.termination_log.write_text(report.final_json())
         return report
 

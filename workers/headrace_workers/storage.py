@@ -3,12 +3,27 @@
 This is the only file of the workers that knows how a URI becomes a file system.
 """
 
+import errno
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import fsspec
 from fsspec.core import url_to_fs
+
+FULL = ("no space left", "quota exceeded", "os error 28", "os error 122")
+
+
+def is_full(error: BaseException) -> bool:
+    """Whether the error says that a disk is full or a quota spent; libraries that are not Python's say it in words alone."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return True
+    return any(sign in str(error).lower() for sign in FULL)
+
+
+def full_words(uri: str) -> str:
+    """What a person is told of a storage that is full."""
+    return f"the storage {uri} is full; free space or give it more, the run goes on from here"
 
 
 @dataclass(frozen=True)

@@ -53,6 +53,9 @@ class Model(BaseModel):
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
+EXACTLY_ONE = "set exactly one of"
+
+
 class OneOf(Model):
     """A choice among sibling optional fields of which exactly one is set."""
 
@@ -67,7 +70,7 @@ class OneOf(Model):
         present = ", ".join(f"has(self.{cel_name(choice)})" for choice in cls.choices())
         exactly_one = Rule(
             f"[{present}].filter(x, x).size() == 1",
-            f"set exactly one of {', '.join(cls.choices())}",
+            f"{EXACTLY_ONE} {', '.join(cls.choices())}",
             lambda value: value.choice_count() == 1,
         )
         return (exactly_one, *cls.rules)
@@ -80,6 +83,11 @@ class OneOf(Model):
     def chosen(self) -> str:
         """The Python name of the field that is set."""
         return next(name for name in type(self).model_fields if getattr(self, name) is not None)
+
+    @property
+    def chosen_field(self) -> str:
+        """The name of the field that is set, as a manifest spells it."""
+        return type(self).model_fields[self.chosen].alias or self.chosen
 
     @property
     def value(self) -> Any:
@@ -132,10 +140,13 @@ def edit_of(model: type[Model], name: str) -> Edit:
 FreeObject = Annotated[dict[str, Any], WithJsonSchema({"type": "object", "x-kubernetes-preserve-unknown-fields": True})]
 """An object whose fields are its reader's business, kept as written."""
 
-Name = Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
+NAME_PATTERN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
+URI_PATTERN = r"^(file|s3|gs|abfs|abfss|hdfs)://?.+$"
+
+Name = Annotated[str, Field(min_length=1, max_length=63, pattern=NAME_PATTERN)]
 """The name of another object of the same namespace (a DNS label)."""
 
-Uri = Annotated[str, Field(min_length=1, max_length=1024, pattern=r"^(file|s3|gs|abfs|abfss|hdfs)://?.+$")]
+Uri = Annotated[str, Field(min_length=1, max_length=1024, pattern=URI_PATTERN)]
 """Where something is stored: file:, s3:, gs:, abfs: or hdfs:."""
 
 Column = Annotated[str, Field(min_length=1, max_length=128)]

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from dataclasses import dataclass
+from functools import cache
 
 from headrace.api.base import Edit, Model, cel_name, edit_of
 from headrace.api.meta import Kind
@@ -18,6 +19,7 @@ class Refusal:
     message: str
 
 
+@cache
 def _fields(model: type[Model], edit: Edit) -> list[str]:
     return sorted(name for name in model.model_fields if edit_of(model, name) == edit)
 

@@ -4,13 +4,14 @@ Reads text only; opening files is the caller's business.
 """
 
 import difflib
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from headrace.api.base import EXACTLY_ONE, NAME_PATTERN, URI_PATTERN
 from headrace.api.meta import API_VERSION, Kind, ObjectKey
 from headrace.api.objects import MODELS, HeadraceObject, parse_object
 
@@ -28,6 +29,9 @@ class Problem:
         return f"{self.source}:{self.line}: {self.subject}: {self.message}"
 
 
+Path = tuple[str | int, ...]
+
+
 @dataclass(frozen=True)
 class Manifest:
     """One object and where it was written."""
@@ -35,9 +39,36 @@ class Manifest:
     source: str
     line: int
     object: HeadraceObject
+    lines: Mapping[str, int] = field(default_factory=dict)
+    """The line of each field that is written, by its spelled path: spec.steps[2].filter."""
+
+    def line_of(self, path: str) -> int:
+        """The line of a field, else of the nearest written one around it, else of the object."""
+        while path and path not in self.lines:
+            path = path[: max(path.rfind("."), path.rfind("["), 0)]
+        return self.lines.get(path, self.line)
 
 
-Path = tuple[str | int, ...]
+EXPECTED = {
+    "model_type": "a mapping of fields",
+    "dict_type": "a mapping of fields",
+    "tuple_type": "a list",
+    "int_type": "a whole number",
+    "int_parsing": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "float_parsing": "a number",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
+    "string_type": "text; put it in quotes",
+}
+"""What pydantic's type errors miss, as YAML names it."""
+
+SPELLING = {
+    NAME_PATTERN: "write lower-case letters, digits and - between them, such as my-data",
+    URI_PATTERN: "write an address with its scheme, such as file:///data or s3://bucket/data",
+}
+"""What the two commonest patterns ask for."""
 
 
 def load_manifests(texts: Iterable[tuple[str, str]]) -> tuple[list[Manifest], list[Problem]]:
@@ -57,8 +88,8 @@ def load_manifests(texts: Iterable[tuple[str, str]]) -> tuple[list[Manifest], li
                 Problem(
                     manifest.source,
                     manifest.line,
-                    str(key),
-                    f"is written twice; the first is at {first.source}:{first.line}",
+                    f"{key.kind} {key.name}",
+                    f"is written twice; the first is at {first.source}:{first.line}; keep one, or give one another name",
                 )
             )
         seen[key] = manifest
@@ -69,7 +100,10 @@ def _load_text(source: str, text: str) -> tuple[list[Manifest], list[Problem]]:
     manifests: list[Manifest] = []
     problems: list[Problem] = []
     try:
-        documents = [node for node in yaml.compose_all(text, Loader=yaml.SafeLoader) if node is not None]
+        documents = [node for node in yaml.compose_all(text, Loader=yaml.SafeLoader) if not _is_empty(node)]
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        return [], [Problem(source, line, "YAML", f"the character {chr(error.character)!r} is not allowed; remove it")]
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         return [], [
@@ -88,7 +122,11 @@ def _load_text(source: str, text: str) -> tuple[list[Manifest], list[Problem]]:
             Problem(source, line, "YAML", f"the key {key!r} is written twice in one mapping; keep one")
             for line, key in duplicates
         ]
-        raw = yaml.SafeLoader("").construct_document(node)
+        try:
+            raw = yaml.SafeLoader("").construct_document(node)
+        except (yaml.constructor.ConstructorError, ValueError) as error:
+            problems.append(_unconstructible(source, node, error))
+            continue
         manifest, faults = _load_document(source, raw, lines)
         problems += faults
         if manifest:
@@ -96,11 +134,45 @@ def _load_text(source: str, text: str) -> tuple[list[Manifest], list[Problem]]:
     return manifests, problems
 
 
+def _is_empty(node: yaml.Node | None) -> bool:
+    return node is None or (isinstance(node, yaml.ScalarNode) and node.tag == "tag:yaml.org,2002:null")
+
+
+def _unconstructible(source: str, node: yaml.Node, error: Exception) -> Problem:
+    """A tag that YAML does not know, a mapping as a key, or a date that no calendar has."""
+    if isinstance(error, yaml.MarkedYAMLError):
+        mark, fact = error.problem_mark or node.start_mark, error.problem
+    else:
+        culprit = next(filter(_raises, _scalars(node)), node)
+        mark, fact = culprit.start_mark, f"{culprit.value!r} cannot be read: {error}"
+    return Problem(source, mark.line + 1, "YAML", f"{fact}; write plain values, and quotes around text")
+
+
+def _scalars(node: yaml.Node) -> Iterator[yaml.Node]:
+    match node:
+        case yaml.MappingNode():
+            yield from (scalar for pair in node.value for part in pair for scalar in _scalars(part))
+        case yaml.SequenceNode():
+            yield from (scalar for item in node.value for scalar in _scalars(item))
+        case _:
+            yield node
+
+
+def _raises(scalar: yaml.Node) -> bool:
+    try:
+        yaml.SafeLoader("").construct_document(scalar)
+    except ValueError:
+        return True
+    return False
+
+
 def _index(node: yaml.Node, path: Path, lines: dict[Path, int], duplicates: list[tuple[int, str]]) -> None:
     lines.setdefault(path, node.start_mark.line + 1)
     if isinstance(node, yaml.MappingNode):
         seen: set[str] = set()
         for key, value in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                continue  # refused when the document is constructed
             if key.value in seen:
                 duplicates.append((key.start_mark.line + 1, key.value))
             seen.add(key.value)
@@ -121,24 +193,29 @@ def _load_document(source: str, raw: Any, lines: dict[Path, int]) -> tuple[Manif
         if isinstance(raw.get("metadata"), dict | None)
         else "object"
     )
-    if raw.get("apiVersion") != API_VERSION:
+    if "apiVersion" not in raw or "kind" not in raw:
+        missing = "apiVersion" if "apiVersion" not in raw else "kind"
+        remedy = f"add apiVersion: {API_VERSION}" if missing == "apiVersion" else f"add one of {', '.join(Kind)}"
+        return None, [Problem(source, first, subject, f"{missing}: is required; {remedy}")]
+    if raw["apiVersion"] != API_VERSION:
         return None, [
             Problem(
                 source,
                 lines.get(("apiVersion",), first),
                 subject,
-                f"apiVersion is {raw.get('apiVersion')!r}; write apiVersion: {API_VERSION}",
+                f"apiVersion is {raw['apiVersion']!r}; write apiVersion: {API_VERSION}",
             )
         ]
-    if raw.get("kind") not in set(Kind):
-        close = difflib.get_close_matches(str(raw.get("kind")), list(Kind), n=1)
+    if raw["kind"] not in list(Kind):
+        close = difflib.get_close_matches(str(raw["kind"]), list(Kind), n=1)
         hint = f"did you mean {close[0]}?" if close else f"write one of {', '.join(Kind)}"
         return None, [
-            Problem(source, lines.get(("kind",), first), subject, f"kind {raw.get('kind')!r} does not exist; {hint}")
+            Problem(source, lines.get(("kind",), first), subject, f"kind {raw['kind']!r} does not exist; {hint}")
         ]
     raw.pop("status", None)
     try:
-        return Manifest(source, first, parse_object(raw)), []
+        spelled = {spell_path(path): line for path, line in lines.items()}
+        return Manifest(source, first, parse_object(raw), spelled), []
     except ValidationError as error:
         model = MODELS[Kind(raw["kind"])]
         return None, [_problem(source, subject, model, fault, lines) for fault in error.errors()]
@@ -166,19 +243,29 @@ def _words(fault: Any, model: type[BaseModel], location: Path) -> str:
             return f"unknown field; {hint}"
         case "missing":
             return "is required; add it"
+        case "rule" if str(fault["msg"]).startswith(EXACTLY_ONE) and isinstance(given, dict):
+            set_here = [name for name, value in given.items() if value is not None]
+            fact = "none is" if not set_here else f"{' and '.join(map(str, set_here))} are"
+            return f"{fault['msg']}; {fact} written here"
         case "rule" | "quantity":
             return str(fault["msg"])
         case "string_pattern_mismatch":
-            return f"{given!r} does not match {fault['ctx']['pattern']}"
+            pattern = fault["ctx"]["pattern"]
+            return f"{given!r} cannot stand here; {SPELLING.get(pattern) or f'write what matches {pattern}'}"
         case "enum" | "literal_error":
             return f"{given!r} is not one of {fault['ctx']['expected']}"
+        case kind if kind in EXPECTED:
+            return f"{_written(given)} is written here; write {EXPECTED[kind]}"
         case _:
-            message = str(fault["msg"])
-            return (
-                f"{message[:1].lower()}{message[1:]}, but {given!r} is written here"
-                if not isinstance(given, dict | list)
-                else f"{message[:1].lower()}{message[1:]}"
-            )
+            message = str(fault["msg"]).replace("Input should be", "must be")
+            return f"{message[:1].lower()}{message[1:]}, but {_written(given)} is written here"
+
+
+def _written(given: Any) -> str:
+    """A value as its writer would name it."""
+    if given is None:
+        return "nothing"
+    return "a mapping" if isinstance(given, dict) else "a list" if isinstance(given, list) else repr(given)
 
 
 def _siblings(model: type[BaseModel], location: Path) -> list[str]:

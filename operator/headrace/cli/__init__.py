@@ -3,6 +3,7 @@
 Never imports torch, ray or the workers' package; each command imports what it needs when it runs, so that --help is quick.
 """
 
+import errno
 import os
 import sys
 
@@ -31,5 +32,11 @@ def main(arguments: list[str] | None = None) -> None:
     except Exception as error:
         if os.environ.get(DEBUG_VARIABLE) == "1":
             raise
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            place = f" that holds {error.filename}" if error.filename else ""
+            print(
+                f"headrace: the disk{place} is full; free space there, then run the same command again", file=sys.stderr
+            )
+            sys.exit(1)
         print(f"headrace: {type(error).__name__}: {error} (HEADRACE_DEBUG=1 shows where)", file=sys.stderr)
         sys.exit(1)

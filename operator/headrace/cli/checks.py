@@ -20,7 +20,7 @@ def check_texts(
     manifests, problems = load_manifests(texts)
     problems += _dangling(manifests, problems, existing)
     problems += [
-        Problem(manifest.source, manifest.line, subject(manifest.object), sentence)
+        Problem(manifest.source, manifest.line_of(sentence.partition(" ")[0]), subject(manifest.object), sentence)
         for manifest in manifests
         if (sentence := missing_support(manifest.object))
     ]
@@ -43,7 +43,7 @@ def _dangling(
         for field, key in _references(manifest.object):
             if key not in known and f"{key.kind} {key.name}" not in faulty:
                 sentence = f"{field}: there is no {key.kind} {key.name} in these files or in the state folder; {_hint(key, known)}"
-                found.append(Problem(manifest.source, manifest.line, subject(manifest.object), sentence))
+                found.append(Problem(manifest.source, manifest.line_of(field), subject(manifest.object), sentence))
     return found
 
 

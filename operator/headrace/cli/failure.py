@@ -22,8 +22,17 @@ def failure_lines(resource: HeadraceObject, log: Path | None) -> list[str]:
     lines = [f"{resource.key.kind} {shown_name(resource.key)}: {': '.join(dict.fromkeys(map(str, words)))}"]
     if log is None:
         return lines
-    lines.append(f"  log: {place(log)} (the whole: headrace logs {spell(resource.key)}); its last lines:")
-    return lines + [f"  | {text}" for text in last_lines(log, TOLD_LINES)]
+    where = f"  log: {place(log)} (the whole: headrace logs {spell(resource.key)})"
+    tail = last_lines(log, TOLD_LINES)
+    if fact and any(f"{fact.reason}: {first_line(fact.message)}" in text for text in tail):
+        # The run ended by saying just this: what else is at the log's end is Ray's, and hides it.
+        return [*lines, where]
+    return [*lines, f"{where}; its last lines:", *(f"  | {text}" for text in tail)]
+
+
+def first_line(text: str) -> str:
+    """A text up to its first line's end."""
+    return text.partition("\n")[0]
 
 
 def last_lines(path: Path, number: int) -> Sequence[str]:

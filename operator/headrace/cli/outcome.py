@@ -64,3 +64,9 @@ def failed_lines(outcome: Outcome) -> list[str]:
         log = outcome.logs.get(resource.key) if outcome.standings[resource.key] == Standing.FAILED else None
         lines += ["", *failure_lines(resource, log)]
     return lines
+
+
+def unfinished_lines(outcome: Outcome) -> list[str]:
+    """What each of those that are still worked on waits for."""
+    waiting = [resource for resource in outcome.resources if outcome.standings[resource.key] == Standing.WORKING]
+    return [line for resource in waiting for line in failure_lines(resource, None)]

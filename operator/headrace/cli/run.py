@@ -12,7 +12,7 @@ from headrace.cli.accept import accept
 from headrace.cli.errors import FAILED, INTERRUPTED
 from headrace.cli.news import News
 from headrace.cli.notices import notices
-from headrace.cli.outcome import Outcome, failed_lines, gather, made_lines
+from headrace.cli.outcome import Outcome, failed_lines, gather, made_lines, unfinished_lines
 from headrace.cli.paper import paper
 from headrace.cli.putting import put_all
 from headrace.cli.references import spell
@@ -60,7 +60,7 @@ async def _run(options: RunOptions, resources: Sequence[HeadraceObject]) -> int:
             )
             end = await supervise(world, watch, reconciler(world, screen.say), screen, interrupts.stop)
             if end != End.OVER:
-                await _stop(options, end, world, interrupts.now, screen)
+                await _stop(options, end, world, given, interrupts.now, screen)
         return conclude(options, end, world, given)
 
 
@@ -96,9 +96,18 @@ def _tell_serving(options: RunOptions, world: World, given: frozenset[ObjectKey]
     screen.write(["", *made_lines(outcome), *failed_lines(outcome), "", "serving until Ctrl-C"])
 
 
-async def _stop(options: RunOptions, end: End, world: World, at_once: asyncio.Event, screen: Screen) -> None:
+async def _stop(
+    options: RunOptions,
+    end: End,
+    world: World,
+    given: frozenset[ObjectKey],
+    at_once: asyncio.Event,
+    screen: Screen,
+) -> None:
     if end == End.TIMED_OUT and options.timeout_seconds is not None:
         screen.say(f"not everything was finished after {duration(options.timeout_seconds)}, the --timeout")
+        for line in unfinished_lines(gather(world.objects(), given, options.state_dir)):
+            screen.say(line)
     await stop_pods(world, at_once, screen.say)
     screen.say(f"stopped; the same command resumes: {options.command}")
 

@@ -20,6 +20,7 @@ from headrace.api.status import (
 from headrace.plan.conditions import Fact, find, settle
 from headrace.plan.endpoint_children import (
     converge_endpoint,
+    leaving_pods,
     ready_routers,
     ready_servers,
     routers_agree,
@@ -217,6 +218,9 @@ def _state(
     if decided.rollout:
         share = f"{decided.rollout.candidate.name} has {decided.rollout.weight} % of the traffic"
         return EndpointPhase.PROGRESSING, "RolloutInProgress", f"{share}; {opinion.message}" if opinion else share
+    if leaving := leaving_pods(observed):
+        words = f"{decided.stable.name} serves; {len(leaving)} pods of the last rollout are leaving"
+        return EndpointPhase.PROGRESSING, "OldServersLeaving", words
     return EndpointPhase.READY, "Serving", f"{decided.stable.name} serves"
 
 

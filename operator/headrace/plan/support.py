@@ -14,7 +14,7 @@ ALGORITHMS = frozenset({"random", "grid", "tpe", "gaussian_process", "cma_es", "
 
 
 def missing_support(resource: HeadraceObject) -> str | None:
-    """The first thing that the object asks for and this version lacks, as a sentence; None if there is none."""
+    """The first thing that the object asks for and this version lacks, as a sentence that starts with its field; None if there is none."""
     match resource:
         case DataPipeline():
             return _pipeline(resource.spec)
@@ -29,14 +29,14 @@ def _pipeline(spec: DataPipelineSpec) -> str | None:
     if spec.mode == Mode.STREAM:
         return "spec.mode Stream is not built yet; use Batch"
     if spec.source.chosen not in SOURCES:
-        return f"spec.source.{spec.source.chosen} is not built yet; use files or sample"
+        return f"spec.source.{spec.source.chosen_field} is not built yet; use files or sample"
     if spec.sink.chosen not in SINKS:
-        return f"spec.sink.{spec.sink.chosen} is not built yet; use delta"
+        return f"spec.sink.{spec.sink.chosen_field} is not built yet; use delta"
     if spec.schedule:
         return "spec.schedule is not built yet; remove it"
     for place, step in enumerate(spec.steps):
         if step.chosen not in STEPS:
-            return f"spec.steps[{place}].{step.chosen} is not built yet; remove the step"
+            return f"spec.steps[{place}].{step.chosen_field} is not built yet; remove the step"
         if step.filter and step.filter.languages:
             return f"spec.steps[{place}].filter.languages is not built yet; remove it"
         if step.augment and step.augment.text:
@@ -48,7 +48,7 @@ def _train(spec: TrainJobSpec, path: str) -> str | None:
     if spec.parallelism.strategy != Strategy.DATA_PARALLEL:
         return f"{path}.parallelism.strategy {spec.parallelism.strategy} is not built yet; use DataParallel"
     if spec.compression.chosen not in COMPRESSIONS:
-        return f"{path}.compression.{spec.compression.chosen} is not built yet; use none, bf16 or powerSgd"
+        return f"{path}.compression.{spec.compression.chosen_field} is not built yet; use none, bf16 or powerSgd"
     if spec.model.builtin and spec.model.builtin not in BUILTINS:
         return f"{path}.model.builtin {spec.model.builtin} is not built yet; use {' or '.join(sorted(BUILTINS))}, or your own module"
     if spec.dataset.table and spec.dataset.table.version is None:
@@ -58,7 +58,7 @@ def _train(spec: TrainJobSpec, path: str) -> str | None:
 
 def _tune(spec: TuneJobSpec) -> str | None:
     if spec.algorithm.chosen not in ALGORITHMS:
-        return f"spec.algorithm.{spec.algorithm.chosen} is not built yet; use tpe"
+        return f"spec.algorithm.{spec.algorithm.chosen_field} is not built yet; use tpe"
     if spec.template.workers.max > 1:
         return "spec.template.workers.max above 1 is not built yet: a trial runs in one worker; set it to 1"
     return _train(spec.template, "spec.template")

@@ -160,7 +160,7 @@ def digits_version(tmp_path: Path) -> ModelVersion:
     torch = pytest.importorskip("torch")
     from safetensors.torch import save
 
-    from headrace_workers.train.models import build_network
+    from headrace_workers.models import build_network
 
     source = ModelSource(builtin=Builtin.PERCEPTRON, parameters={"hidden": 16, "layers": 1})
     torch.manual_seed(0)

@@ -11,11 +11,11 @@ from headrace.api.artifacts import ModelVersion
 from headrace.api.run_spec import RunSpec
 from headrace_workers.faults import RunFault
 from headrace_workers.model_version import MODEL, ModelFolder
+from headrace_workers.models import build_network
 from headrace_workers.preprocessing import Preprocessing
 from headrace_workers.storage import Folder
 from headrace_workers.train.dataset import load_dataset
 from headrace_workers.train.loop import Group, fit
-from headrace_workers.train.models import build_network
 from headrace_workers.train.publish import publish_model
 from tests.workers.train.digits import digits_version
 from tests.workers.train.pods import run_spec

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from functools import reduce
 
+from headrace.api.data_pipeline import Source
 from headrace.api.run_report import Records
 from headrace_workers.faults import RunFault
 
@@ -28,10 +29,18 @@ def require_balanced(records: Records) -> None:
         )
 
 
+def require_read(records: Records, source: Source) -> None:
+    """Raises EmptyDataset when the source was read and gave nothing."""
+    if records.read == 0:
+        place = f"files.uri {source.files.uri}" if source.files else source.chosen_field
+        raise RunFault(
+            "EmptyDataset",
+            f"source.{place} has no records, though it is there; a header alone is none: put records into it, or correct the address",
+        )
+
+
 def require_some(records: Records) -> None:
     """Raises EmptyDataset when there is nothing to commit."""
-    if records.read == 0:
-        raise RunFault("EmptyDataset", "the source has no records; check source and that it holds what you expect")
     if records.written == 0:
         raise RunFault(
             "EmptyDataset",

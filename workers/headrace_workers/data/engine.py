@@ -14,7 +14,7 @@ import pyarrow as pa
 from headrace.api.data_pipeline import DataPipelineSpec
 from headrace.api.run_report import Progress, Records
 from headrace_workers.data import pieces, quarantine, recipe, sources
-from headrace_workers.data.accounting import added, require_balanced, require_some, total
+from headrace_workers.data.accounting import added, require_balanced, require_read, require_some, total
 from headrace_workers.data.images import shape_of
 from headrace_workers.data.pieces import Manifest
 from headrace_workers.data.sources.shard import Shard
@@ -86,6 +86,7 @@ def prepare(plan: Plan, storage: Folder, spread: Spread, tell: Tell) -> Prepared
         account = total((account, *(manifest.records for manifest in manifests)))
         first_bad = first_bad or next((manifest.first_bad for manifest in manifests if manifest.first_bad), "")
         content = content or [manifest.content for manifest in manifests]
+        require_read(account, plan.spec.source)
         quarantine.require_few(account.quarantined, account.read, plan.spec.quarantine.max_fraction, first_bad)
         if stage.closes:
             decision = _decision(stage, folder, manifests)

@@ -18,10 +18,9 @@ from headrace.api.run_report import Records
 from headrace.api.run_spec import RunIdentity
 from headrace_workers.data.engine import Prepared
 from headrace_workers.faults import RunFault
-from headrace_workers.storage import Folder
+from headrace_workers.storage import Folder, full_words, is_full
 
 PREFIX = "headrace."
-FULL = ("no space left", "quota exceeded", "os error 28", "os error 122")
 
 
 @dataclass(frozen=True)
@@ -107,9 +106,8 @@ def commit(uri: str, identity: RunIdentity, plan_key: str, prepared: Prepared) -
             "CommitConflict", f"another writer changed the table {uri} meanwhile: {error}"[:900], retryable=True
         ) from None
     except (DeltaError, OSError) as error:
-        if any(sign in str(error).lower() for sign in FULL):
-            message = f"the storage of the table {uri} is full; free space or give it more, the run goes on from here"
-            raise RunFault("StorageFull", message, retryable=True) from None
+        if is_full(error):
+            raise RunFault("StorageFull", full_words(uri), retryable=True) from None
         raise
     found = find_commit(uri, identity, plan_key)
     if found is None:

@@ -3,7 +3,6 @@
 It never raises a fault across processes: it answers with a value, and the engine raises.
 """
 
-import errno
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,7 +21,7 @@ from headrace_workers.data.stage import Stage
 from headrace_workers.data.steps import BARRIERS, MAPS
 from headrace_workers.data.steps.step import Outcome
 from headrace_workers.faults import RunFault
-from headrace_workers.storage import Folder
+from headrace_workers.storage import Folder, full_words, is_full
 
 TARGET = "label"
 MOST_CLASSES = 10_000
@@ -64,12 +63,8 @@ def run(assignment: Assignment) -> Manifest | Failed:
     except RunFault as fault:
         return Failed(fault.reason, fault.message, fault.retryable)
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            return Failed(
-                "StorageFull",
-                f"the storage {assignment.storage} is full; free space or give it more, the run goes on from here",
-                True,
-            )
+        if is_full(error):
+            return Failed("StorageFull", full_words(assignment.storage), True)
         return Failed("StorageFailed", f"{assignment.shard.name}: {type(error).__name__}: {error}"[:900], True)
 
 

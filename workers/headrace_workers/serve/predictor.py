@@ -13,9 +13,9 @@ from safetensors.torch import load
 from headrace.api.artifacts import ModelVersion
 from headrace_workers.faults import RunFault
 from headrace_workers.model_version import PREPROCESSING, WEIGHTS, ModelDocument, ModelFolder
+from headrace_workers.models import build_network
 from headrace_workers.preprocessing import Preprocessing
 from headrace_workers.serve.instances import BadInstance, InputSchema
-from headrace_workers.train.models import build_network
 
 
 class Predictor:

@@ -6,7 +6,7 @@ It sits inside DDP: an exception of the network's code passes through here, one 
 import torch
 
 from headrace_workers.faults import RunFault
-from headrace_workers.train.models.user_module import model_fault
+from headrace_workers.models.user_module import model_fault
 
 
 class Guarded(torch.nn.Module):

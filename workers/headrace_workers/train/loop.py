@@ -12,6 +12,7 @@ import torch
 from headrace.api.run_report import CheckpointReference, CurvePoint, Traffic
 from headrace.api.train_job import TrainJobSpec
 from headrace_workers.faults import Interrupted, RunFault
+from headrace_workers.models import build_network
 from headrace_workers.storage import Folder
 from headrace_workers.train.checkpoints import (
     OPTIMIZER,
@@ -28,7 +29,6 @@ from headrace_workers.train.group import Group
 from headrace_workers.train.guarded import Guarded
 from headrace_workers.train.losses import criterion_of
 from headrace_workers.train.metrics import evaluate, require_defined
-from headrace_workers.train.models import build_network
 from headrace_workers.train.optimizers import optimizer_of, optimizer_tensors, restore_optimizer
 from headrace_workers.train.order import Order, seed_everything, share
 from headrace_workers.train.progress import FitResult, Snapshot

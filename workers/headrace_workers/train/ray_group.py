@@ -25,7 +25,8 @@ SWITCHES: Mapping[str, str] = {
     "RAY_health_check_failure_threshold": "3",
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "1",
     "RAY_TRAIN_WORKER_HEALTH_CHECK_TIMEOUT_S": "30",
-    "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "60",
+    # After a loss an elastic group is first tried at its old size, for this long.
+    "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "30",
     # Metrics come from the report, and the operator handles drains.
     "RAY_TRAIN_METRICS_ENABLED": "0",
     "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",

@@ -63,7 +63,7 @@ def column_of(table: pa.Table, name: str, place: str) -> pa.ChunkedArray:
     if name not in table.column_names:
         raise RunFault(
             "ColumnNotFound",
-            f"{place} names the column {name}, which is not there; the columns are {', '.join(table.column_names)}",
+            f"{place} names the column {name}, which is not there; name one of {', '.join(table.column_names)}",
         )
     return table[name]
 

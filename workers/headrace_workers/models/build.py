@@ -9,9 +9,9 @@ from pydantic import ValidationError
 from headrace.api.base import Model
 from headrace.api.train_job import Builtin, ModelSource
 from headrace_workers.faults import RunFault
-from headrace_workers.train.models.image_classifier import ImageClassifierParameters, image_classifier
-from headrace_workers.train.models.perceptron import PerceptronParameters, perceptron
-from headrace_workers.train.models.user_module import build_user_module
+from headrace_workers.models.image_classifier import ImageClassifierParameters, image_classifier
+from headrace_workers.models.perceptron import PerceptronParameters, perceptron
+from headrace_workers.models.user_module import build_user_module
 
 BUILTINS: dict[Builtin, tuple[type[Model], Callable[[Any, tuple[int, ...], int], torch.nn.Module]]] = {
     Builtin.PERCEPTRON: (PerceptronParameters, perceptron),

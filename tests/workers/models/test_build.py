@@ -5,8 +5,8 @@ import torch
 
 from headrace.api.train_job import ModelSource
 from headrace_workers.faults import RunFault
+from headrace_workers.models import build_network
 from headrace_workers.train.guarded import Guarded
-from headrace_workers.train.models import build_network
 
 HERE = "tests.workers.train.user_models"
 

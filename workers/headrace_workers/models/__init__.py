@@ -3,6 +3,6 @@
 Serving rebuilds a published model with the same `build_network`.
 """
 
-from headrace_workers.train.models.build import build_network
+from headrace_workers.models.build import build_network
 
 __all__ = ["build_network"]
