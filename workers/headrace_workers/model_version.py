@@ -33,6 +33,7 @@ class ModelDocument(ModelVersion):
     classes: Annotated[
         tuple[JsonValue, ...] | None, Field(description="The labels in the order of the outputs; none for a number.")
     ] = None
+    example: Annotated[JsonValue, Field(description="A raw instance that it answers, to try it with.")] = None
     files: Annotated[dict[str, str], Field(description="SHA-256 of each file of the folder but model.json.")] = {}
 
 

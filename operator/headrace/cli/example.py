@@ -26,7 +26,7 @@ def _example(endpoint: InferenceEndpoint) -> Any:
     except (OSError, ValueError):
         # The line is a courtesy: an unreadable folder is the endpoint's own complaint, not this line's.
         return GENERIC_INSTANCE
-    if "example" in document:
+    if document.get("example") is not None:
         return document["example"]
     return _zeros(document["shape"]) if document.get("shape") else GENERIC_INSTANCE
 

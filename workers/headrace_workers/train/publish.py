@@ -19,6 +19,7 @@ from headrace_workers.model_version import MODEL, WEIGHTS, ModelDocument, file_d
 from headrace_workers.storage import Folder
 from headrace_workers.train import checkpoints as checkpoint_files
 from headrace_workers.train.checkpoints import Checkpoints
+from headrace_workers.train.example import example_instance
 from headrace_workers.train.fitted import load_preprocessing
 from headrace_workers.train.picture import loss_picture
 
@@ -89,6 +90,7 @@ def publish_model(
         target=data.target,
         shape=data.shape,
         classes=data.classes,
+        example=example_instance(dataset, spec.evaluation.split, data.features, fitted),
         files=files,
     )
     folder.write(MODEL, document.model_dump_json(by_alias=True, exclude_none=True, indent=2).encode())

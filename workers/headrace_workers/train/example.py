@@ -1,0 +1,22 @@
+"""One raw instance that a model version answers, kept in its model.json for people to try it with."""
+
+from typing import Any
+
+from deltalake import DeltaTable
+from pyarrow import compute
+
+from headrace.api.artifacts import DatasetVersion
+from headrace_workers.preprocessing import Preprocessing
+
+DECIMALS = 4
+
+
+def example_instance(dataset: DatasetVersion, split: str, features: str, fitted: Preprocessing) -> Any:
+    """The first record of a split as it was before the fitted steps; None where the split has none."""
+    table = DeltaTable(dataset.uri, version=dataset.version).to_pyarrow_dataset()
+    rows = table.head(1, columns=[features], filter=compute.field("split") == split).to_pylist()
+    if not rows:
+        return None
+    if features != fitted.features:
+        return rows[0][features]
+    return fitted.inverse([rows[0][features]])[0].round(DECIMALS).tolist()
