@@ -1,6 +1,5 @@
 """Bad manifests: each fault is one line with file, line, object, field, fact and next step; exit code 2, nothing done."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,7 +9,7 @@ from tests.bad_input.command import Said, headrace
 PIPELINE = """\
 apiVersion: headrace.dev/v1alpha1
 kind: DataPipeline
-metadata: {name: digits}
+metadata: {name: digits, namespace: HERE}
 spec:
   source:
     sample: {name: Digits}
@@ -20,7 +19,7 @@ spec:
 JOB = """\
 apiVersion: headrace.dev/v1alpha1
 kind: TrainJob
-metadata: {name: digits}
+metadata: {name: digits, namespace: HERE}
 spec:
   dataset: {pipeline: digits}
   model: {builtin: Perceptron}
@@ -78,11 +77,11 @@ FAULTS = {
         "add an InferenceEndpoint of that name",
     ),
     "not-yaml": (
-        PIPELINE.replace("{name: digits}", "{name: digits"),
+        PIPELINE.replace("HERE}", "HERE"),
         ":4: YAML: expected ',' or '}', but got ':'; check the indentation and the quotes here",
     ),
     "control-character": (
-        PIPELINE.replace("digits}", "dig\x07its}"),
+        PIPELINE.replace("digits,", "dig\x07its,"),
         ":3: YAML: the character '\\x07' is not allowed; remove it",
     ),
     "unknown-tag": (
@@ -90,7 +89,7 @@ FAULTS = {
         ":6: YAML: could not determine a constructor for the tag '!sample'; write plain values, and quotes around text",
     ),
     "no-such-day": (
-        PIPELINE.replace("digits}", "2026-13-01}"),
+        PIPELINE.replace("digits,", "2026-13-01,"),
         ":3: YAML: '2026-13-01' cannot be read: month must be in 1..12; write plain values, and quotes around text",
     ),
     "mapping-as-a-key": (
@@ -111,7 +110,7 @@ FAULTS = {
     ),
     "not-built-source": (
         PIPELINE.replace("sample: {name: Digits}", "kafka: {brokers: ['b:1'], topics: [t]}"),
-        ":5: DataPipeline digits: spec.source.kafka is not built yet; use files or sample",
+        ":6: DataPipeline digits: spec.source.kafka is not built yet; use files or sample",
     ),
     "not-built-compression": (
         BOTH.replace("epochs: 1", "epochs: 1\n  compression: {sparseLoCo: {}}"),
@@ -121,24 +120,27 @@ FAULTS = {
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], list[str]]:
-    """What one `validate` of a file says, each file its own command; most faults would hide no other, but names would meet."""
+def told(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """What one `validate` of all files says; each file has a namespace of its own, so that no two names meet."""
     folder = tmp_path_factory.mktemp("manifests")
-
-    def tell(name: str) -> list[str]:
-        (folder / f"{name}.yaml").write_text(FAULTS[name][0])
-        said = headrace(folder, "validate", f"{name}.yaml")
-        assert (said.code, said.out) == (2, "")
-        return said.err.splitlines()
-
-    return tell
+    for name, (text, _) in FAULTS.items():
+        (folder / f"{name}.yaml").write_text(text.replace("HERE", name))
+    said = headrace(folder, "validate", *(f"{name}.yaml" for name in FAULTS))
+    assert (said.code, said.out) == (2, "")
+    return said.err.splitlines()
 
 
 @pytest.mark.parametrize("name", FAULTS)
-def test_a_fault_is_one_line_that_says_what_to_write(name: str, told: Callable[[str], list[str]]) -> None:
-    """File, line, object, field, fact and next step; then how many problems there are; exit code 2."""
+def test_a_fault_is_one_line_that_says_what_to_write(name: str, told: list[str]) -> None:
+    """File, line, object, field, fact and next step; exit code 2."""
     file = f"{name}.yaml"
-    assert told(name) == [file + FAULTS[name][1].replace("FILE", file), "headrace: 1 problem; nothing was done"]
+    assert [line for line in told if line.startswith(f"{file}:")] == [file + FAULTS[name][1].replace("FILE", file)]
+
+
+def test_all_faults_of_all_files_are_told_at_once(told: list[str]) -> None:
+    """One command lists every problem, a line each, and ends with their number."""
+    assert told[-1] == f"headrace: {len(FAULTS)} problems; nothing was done"
+    assert len(told) == len(FAULTS) + 1
 
 
 @pytest.mark.parametrize(
