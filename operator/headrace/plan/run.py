@@ -173,13 +173,13 @@ def _supervise(kind: RunKind, observed: Observed, now: datetime) -> RunStatus:
     if head and head.terminated and not head.deleting:
         return _ended(kind, observed, judge_head(head), head, now)
     if head is None and status.phase == Phase.RUNNING:
-        return _resume(
+        return _again(
             observed, Ending(Outcome.RESUME, "HeadLost", "the head pod is gone, and its node perhaps with it"), now
         )
     if (lost := _newly_lost(observed)) and not (head and head.live and head.live.phase in ENDING):
         return _count_lost_worker(observed, lost, now)
     if status.phase == Phase.RUNNING and _stalled(kind, resource, head, now):
-        return _restart(
+        return _again(
             observed,
             Ending(
                 Outcome.RESTART,
@@ -201,7 +201,7 @@ def _ended(kind: RunKind, observed: Observed, ending: Ending, head: Pod, now: da
             assert head.final is not None
             result = kind.result(head.final)
             if result is None:
-                return _restart(
+                return _again(
                     observed,
                     Ending(Outcome.RESTART, "NoResult", "the head said Complete without naming what it made"),
                     now,
@@ -219,10 +219,8 @@ def _ended(kind: RunKind, observed: Observed, ending: Ending, head: Pod, now: da
             )
         case Outcome.FAIL:
             return _failed(status, now, ending.reason, ending.message)
-        case Outcome.RESTART:
-            return _restart(observed, ending, now)
-        case Outcome.RESUME:
-            return _resume(observed, ending, now)
+        case Outcome.RESTART | Outcome.RESUME:
+            return _again(observed, ending, now)
 
 
 def _failed(status: RunStatus, now: datetime, reason: str, message: str) -> RunStatus:
@@ -260,36 +258,30 @@ def _next_attempt(status: RunStatus, now: datetime, **changes: Any) -> RunStatus
     )
 
 
-def _restart(observed: Observed, ending: Ending, now: datetime) -> RunStatus:
+def _again(observed: Observed, ending: Ending, now: datetime) -> RunStatus:
+    """Another attempt, after a pause where the last one failed; or the end, where the budget is spent."""
     resource = observed.object
     assert isinstance(resource, RunObject)
-    status, recovery = resource.status, resource.spec.recovery
-    if status.restarts >= recovery.max_restarts:
-        return _exhausted(status, now, ending, f"recovery.maxRestarts, {recovery.max_restarts}, is spent")
-    restarts = status.restarts + 1
-    retry_at = now + timedelta(seconds=backoff_seconds(recovery, restarts))
-    return _noted(
-        _next_attempt(status, now, restarts=restarts, retry_at=retry_at),
-        ending.reason,
-        ending.message,
-        now,
-        status.attempt,
-    )
+    status = resource.status
+    counter, spent = _spend(resource, ending)
+    if spent:
+        return _exhausted(status, now, ending, spent)
+    retry_at = None
+    if ending.outcome == Outcome.RESTART:
+        retry_at = now + timedelta(seconds=backoff_seconds(resource.spec.recovery, counter["restarts"]))
+    following = _next_attempt(status, now, retry_at=retry_at, **counter)
+    return _noted(following, ending.reason, ending.message, now, status.attempt)
 
 
-def _resume(observed: Observed, ending: Ending, now: datetime) -> RunStatus:
-    resource = observed.object
-    assert isinstance(resource, RunObject)
+def _spend(resource: RunObject, ending: Ending) -> tuple[dict[str, int], str]:
+    """The counter that an ending raises, or the bound that it would break."""
     status, recovery = resource.status, resource.spec.recovery
-    if status.disruptions >= recovery.max_disruptions:
-        return _exhausted(status, now, ending, f"recovery.maxDisruptions, {recovery.max_disruptions}, is spent")
-    return _noted(
-        _next_attempt(status, now, disruptions=status.disruptions + 1),
-        ending.reason,
-        ending.message,
-        now,
-        status.attempt,
-    )
+    if ending.outcome == Outcome.RESUME:
+        name, bound, field_name = "disruptions", recovery.max_disruptions, "recovery.maxDisruptions"
+    else:
+        name, bound, field_name = "restarts", recovery.max_restarts, "recovery.maxRestarts"
+    count = getattr(status, name)
+    return ({}, f"{field_name}, {bound}, is spent") if count >= bound else ({name: count + 1}, "")
 
 
 def _exhausted(status: RunStatus, now: datetime, ending: Ending, bound: str) -> RunStatus:
@@ -299,18 +291,12 @@ def _exhausted(status: RunStatus, now: datetime, ending: Ending, bound: str) -> 
 def _count_lost_worker(observed: Observed, lost: Pod, now: datetime) -> RunStatus:
     resource = observed.object
     assert isinstance(resource, RunObject)
-    status, recovery = resource.status, resource.spec.recovery
-    ending = describe_worker(lost)
+    status, ending = resource.status, describe_worker(lost)
+    counter, spent = _spend(resource, ending)
+    if spent:
+        return _exhausted(status, now, ending, spent)
     counted = (*status.lost_pods, lost.uid)[-KEPT_LOST_PODS:]
-    if ending.outcome == Outcome.RESUME:
-        if status.disruptions >= recovery.max_disruptions:
-            return _exhausted(status, now, ending, f"recovery.maxDisruptions, {recovery.max_disruptions}, is spent")
-        return _noted(
-            _change(status, lost_pods=counted, disruptions=status.disruptions + 1), ending.reason, ending.message, now
-        )
-    if status.restarts >= recovery.max_restarts:
-        return _exhausted(status, now, ending, f"recovery.maxRestarts, {recovery.max_restarts}, is spent")
-    return _noted(_change(status, lost_pods=counted, restarts=status.restarts + 1), ending.reason, ending.message, now)
+    return _noted(_change(status, lost_pods=counted, **counter), ending.reason, ending.message, now)
 
 
 def _noted(status: RunStatus, reason: str, message: str, now: datetime, attempt: int | None = None) -> RunStatus:
