@@ -1,14 +1,17 @@
 """`kill -9` of the command, and of all that it had started: the same command goes on, and the result is the same."""
 
+import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from headrace.api.artifacts import DatasetVersion
 from headrace.api.meta import Kind
 from headrace.api.objects import DataPipeline
 from headrace.api.status import Phase
 from tests.whole.conftest import Reference
-from tests.whole.harness import World, shims_of, wait_until
+from tests.whole.harness import Cli, World, shims_of, wait_until
 from tests.whole.manifests import EVERY_STEPS, PIPELINE, train_job
 from tests.whole.moments import (
     START_SECONDS,
@@ -19,6 +22,23 @@ from tests.whole.moments import (
     resumed_from,
     wait_for_checkpoint,
 )
+
+
+def ended_within(cli: Cli, seconds: float) -> bool:
+    """Whether the command ends by itself in this time."""
+    try:
+        cli.process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
+
+
+def rows(dataset: DatasetVersion) -> list[dict[str, Any]]:
+    """The records of a version, in the order of their ids."""
+    from deltalake import DeltaTable
+
+    found: list[dict[str, Any]] = DeltaTable(dataset.uri, version=dataset.version).to_pyarrow_table().to_pylist()
+    return sorted(found, key=lambda row: str(row["id"]))
 
 
 def test_a_pipeline_outlives_the_command(empty_world: World, reference: Reference) -> None:
@@ -39,6 +59,7 @@ def test_a_pipeline_outlives_the_command(empty_world: World, reference: Referenc
     found = pipeline.status.dataset
     assert (found.records, found.splits) == (reference.dataset.records, reference.dataset.splits)
     assert (found.version, found.digest) == (reference.dataset.version, reference.dataset.digest)
+    assert rows(found) == rows(reference.dataset)
 
 
 def test_training_goes_on_while_the_command_is_dead(reference: Reference) -> None:
@@ -113,14 +134,11 @@ def test_a_run_outlives_many_commands(reference: Reference) -> None:
     world = reference.world
     job = world.write("often", train_job("often"))
     kills = 0
-    while (cli := world.start(reference.pipeline, job)).process.poll() is None and kills < 20:
-        try:
-            cli.end(4.0)
-            break
-        except AssertionError:
-            cli.kill()
-            kills += 1
-    world.run(reference.pipeline, job, seconds=TRAIN_SECONDS)
+    while (cli := world.start(reference.pipeline, job)) and not ended_within(cli, 4.0):
+        cli.kill()
+        kills += 1
+        assert kills < 60, cli.output
+    assert cli.process.returncode == 0, cli.output
     print(f"{kills} kills")
     status = job_status(world, "often")
     assert status and kills >= 2 and (status.attempt, status.restarts) == (1, 0)
