@@ -37,7 +37,7 @@ def test_more_cpus_than_there_are_is_told_while_it_waits_and_at_the_timeout(fold
     said = headrace(folder, "run", "--until-ready", "--timeout", "3", "big.yaml")
     assert said.code == 1
     assert "not everything was finished after 3 s, the --timeout" in said.text
-    (last,) = [line for line in said.text.splitlines() if "DataPipeline big: Starting: Unschedulable: the pod " in line]
+    (last,) = [line for line in said.text.splitlines() if "DataPipeline big: Pending: Unschedulable: the pod " in line]
     assert "ask for 4000.1 CPUs; this machine has " in last
     assert last.endswith("; lower spec.workers.resources.cpu or run it on a cluster")
 

@@ -163,7 +163,7 @@ def test_plan_tells_what_would_be_made_and_makes_nothing(headrace):
     """plan names the pods of what can start and the reason of what must wait."""
     code, out, _ = headrace("plan", "good.yaml")
     assert code == 0
-    assert "DataPipeline digits: created; Starting" in out
+    assert "DataPipeline digits: created; Pending" in out
     assert "python -m headrace_workers.data" in out
     assert "TrainJob digits: created; waits for DataPipeline digits to finish" in out
     assert not Path(".headrace").exists()

@@ -57,7 +57,7 @@ def test_a_new_object_gets_its_first_run() -> None:
 def test_a_decision_is_saved_before_it_is_acted_on() -> None:
     """The pass that starts an attempt makes no pod; the pass that sees it saved makes them all."""
     first = plan(observed(with_status(train_job(), phase=Phase.PENDING, attempt_time=None)), NOW)
-    assert (first.status.phase, first.actions, first.requeue_after) == (Phase.STARTING, (), 0.0)
+    assert (first.status.attempt_time, first.actions, first.requeue_after) == (NOW, (), 0.0)
     job = train_job().model_copy(update={"status": first.status})
     second = plan(observed(job), NOW)
     made = [action.manifest["kind"] for action in second.actions if isinstance(action, Create)]
@@ -135,13 +135,13 @@ def test_a_restart_waits_before_it_starts() -> None:
     status = plan(observed(job, head(phase=PodPhase.FAILED, exit_code=1)), NOW).status
     assert status.retry_at == NOW + timedelta(seconds=7)
     waiting = train_job(recovery={"backoffSeconds": 7}).model_copy(update={"status": status})
-    assert plan(observed(waiting), NOW + timedelta(seconds=6)).status.phase == Phase.PENDING
-    assert plan(observed(waiting), NOW + timedelta(seconds=7)).status.phase == Phase.STARTING
+    assert plan(observed(waiting), NOW + timedelta(seconds=6)).status.attempt_time is None
+    assert plan(observed(waiting), NOW + timedelta(seconds=7)).status.attempt_time == NOW + timedelta(seconds=7)
 
 
 def test_pods_of_an_old_attempt_go_before_new_ones_come() -> None:
     """While a pod of another attempt is there, nothing is made."""
-    job = with_status(train_job(), phase=Phase.STARTING, attempt=2)
+    job = with_status(train_job(), phase=Phase.PENDING, attempt=2)
     old = head(attempt=1)
     assert plan(observed(job, old), NOW).actions == (Delete("Pod", old.name, old.uid),)
     leaving = head(attempt=1, deleting=True)
@@ -248,16 +248,22 @@ def test_a_deleted_object_is_left_alone() -> None:
     assert plan(observed(job), NOW).actions == ()
 
 
-def test_an_unschedulable_pod_is_told() -> None:
-    """Why a pod waits stands in the condition."""
+def test_an_unschedulable_run_stays_pending_and_says_why() -> None:
+    """While no pod can run the phase is Pending, and why stands in the condition."""
+    waiting = head(phase=PodPhase.PENDING)
     stuck = pod(phase=PodPhase.PENDING, reason="Unschedulable", message="asks for 8 CPUs; this machine has 2")
-    status = plan(
-        observed(with_status(train_job(), phase=Phase.STARTING), head(phase=PodPhase.PENDING), stuck), NOW
-    ).status
-    progressing = find(status.conditions, "Progressing")
-    assert progressing is not None
-    assert progressing.reason == "Unschedulable"
-    assert "asks for 8 CPUs" in progressing.message
+    status = plan(observed(with_status(train_job(), phase=Phase.PENDING), waiting, stuck), NOW).status
+    reconciling = find(status.conditions, "Reconciling")
+    assert status.phase == Phase.PENDING
+    assert reconciling is not None
+    assert reconciling.reason == "Unschedulable"
+    assert "asks for 8 CPUs" in reconciling.message
+
+
+def test_a_run_starts_when_its_head_runs() -> None:
+    """Pending ends with the first sign of life; a head that is gone after that is a disruption."""
+    assert plan(observed(with_status(train_job(), phase=Phase.PENDING), head()), NOW).status.phase == Phase.STARTING
+    assert plan(observed(with_status(train_job(), phase=Phase.STARTING)), NOW).status.disruptions == 1
 
 
 @pytest.mark.parametrize("phase", list(Phase))

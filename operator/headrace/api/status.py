@@ -67,7 +67,9 @@ class RunStatus(Model):
     ] = ()
     retry_at: Annotated[Time | None, Field(description="When the next attempt may start.")] = None
     start_time: Annotated[Time | None, Field(description="When the run first had its pods made.")] = None
-    attempt_time: Annotated[Time | None, Field(description="When this attempt had its pods made.")] = None
+    attempt_time: Annotated[
+        Time | None, Field(description="When this attempt had its pods made; absent while it has none.")
+    ] = None
     active_seconds: Annotated[float, Field(ge=0, description="How long the run was active before this attempt.")] = 0.0
     completion_time: Annotated[Time | None, Field(description="When the run finished.")] = None
     progress_time: Annotated[Time | None, Field(description="When the run last got further.")] = None

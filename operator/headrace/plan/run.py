@@ -118,7 +118,7 @@ def decide(kind: RunKind, observed: Observed, now: datetime) -> tuple[RunStatus,
             "DeadlineExceeded",
             f"the run was active for more than activeDeadlineSeconds, {seconds} s; raise it or make the run shorter",
         ), None
-    if status.phase == Phase.PENDING:
+    if status.attempt_time is None:
         return _start(kind, observed, now)
     return _supervise(kind, observed, now), None
 
@@ -159,9 +159,7 @@ def _start(kind: RunKind, observed: Observed, now: datetime) -> tuple[RunStatus,
     if status.retry_at and now < status.retry_at:
         seconds = (status.retry_at - now).total_seconds()
         return status, Waiting("BackingOff", f"attempt {status.attempt} starts in {seconds:.0f} s")
-    started = _change(
-        status, phase=Phase.STARTING, input=pinned, retry_at=None, attempt_time=now, start_time=status.start_time or now
-    )
+    started = _change(status, input=pinned, retry_at=None, attempt_time=now, start_time=status.start_time or now)
     return started, None
 
 
@@ -172,7 +170,7 @@ def _supervise(kind: RunKind, observed: Observed, now: datetime) -> RunStatus:
     head = _head(observed)
     if head and head.terminated and not head.deleting:
         return _ended(kind, observed, judge_head(head), head, now)
-    if head is None and status.phase == Phase.RUNNING:
+    if head is None and status.phase != Phase.PENDING:
         return _again(
             observed, Ending(Outcome.RESUME, "HeadLost", "the head pod is gone, and its node perhaps with it"), now
         )
@@ -188,6 +186,8 @@ def _supervise(kind: RunKind, observed: Observed, now: datetime) -> RunStatus:
             ),
             now,
         )
+    if status.phase == Phase.PENDING and head and head.phase == PodPhase.RUNNING:
+        return _change(status, phase=Phase.STARTING)
     if status.phase == Phase.STARTING and head and head.live and head.live.phase == ReportPhase.RUNNING:
         return _change(status, phase=Phase.RUNNING, progress_time=now)
     return status
@@ -352,7 +352,7 @@ def _got_further(status: RunStatus, report: RunReport) -> bool:
 def show(kind: RunKind, observed: Observed, status: RunStatus, now: datetime) -> RunStatus:
     """The status with what was seen of pods and reports; progress alone is shown only every so often."""
     wanted = kind.workers(observed.object.spec)
-    active = status.phase in (Phase.STARTING, Phase.RUNNING)
+    active = status.attempt_time is not None and status.phase != Phase.SUSPENDING
     ready = sum(
         pod.labels.get(labels.ROLE) == labels.WORKER
         and pod.phase == PodPhase.RUNNING

@@ -48,7 +48,7 @@ def converge(run: Run, observed: Observed, now: datetime) -> tuple[Action, ...]:
     stale = [pod for pod in observed.pods if not _is_current(pod.labels, resource)]
     if stale:
         return _delete_pods(stale)
-    if status.phase == Phase.PENDING:
+    if status.attempt_time is None:
         return _stop(observed)
     return _delete_stale_children(observed) + _make(run, observed)
 

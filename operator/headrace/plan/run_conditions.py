@@ -59,9 +59,11 @@ def _now(observed: Observed, status: RunStatus, workers: Workers, waiting: Reaso
             return "Suspending", "the run checkpoints and stops; spec.suspend is true"
         case Phase.SUSPENDED:
             return "Suspended", "the run is suspended; set spec.suspend to false to resume it"
-        case Phase.PENDING:
-            return (waiting[0], waiting[1]) if waiting else ("Pending", "the run is about to start")
-        case Phase.STARTING | Phase.RUNNING:
+        case Phase.PENDING if waiting:
+            return waiting[0], waiting[1]
+        case Phase.PENDING if status.attempt_time is None:
+            return "Pending", "the run is about to start"
+        case Phase.PENDING | Phase.STARTING | Phase.RUNNING:
             return _pods_now(observed, status, workers)
 
 
