@@ -46,15 +46,15 @@ def ready_routers(observed: Observed) -> list[Pod]:
     return sorted((pod for pod in routers if pod.ready and not pod.deleting), key=lambda pod: pod.name)
 
 
-def leaving_pods(observed: Observed) -> list[Pod]:
-    """The servers of versions that should have none any more, and probes without a rollout."""
+def leaving_pods(observed: Observed) -> list[str]:
+    """The names of servers whose version should have none any more, and of probes without a rollout."""
     endpoint = observed.object
     assert isinstance(endpoint, InferenceEndpoint)
     places = {version_place(version.name) for version in versions_of(endpoint)}
     probing = endpoint.status.rollout is not None
     return [
-        pod
-        for pod in observed.pods
+        pod.name
+        for pod in sorted(observed.pods, key=lambda pod: pod.name)
         if (pod.labels.get(labels.ROLE) == labels.SERVER and pod.labels.get(labels.VERSION) not in places)
         or (pod.labels.get(labels.ROLE) == labels.PROBE and not probing)
     ]

@@ -219,7 +219,7 @@ def _state(
         share = f"{decided.rollout.candidate.name} has {decided.rollout.weight} % of the traffic"
         return EndpointPhase.PROGRESSING, "RolloutInProgress", f"{share}; {opinion.message}" if opinion else share
     if leaving := leaving_pods(observed):
-        words = f"{decided.stable.name} serves; {len(leaving)} pods of the last rollout are leaving"
+        words = f"{decided.stable.name} serves; pods of the last rollout are leaving: {', '.join(leaving)}"
         return EndpointPhase.PROGRESSING, "OldServersLeaving", words
     return EndpointPhase.READY, "Serving", f"{decided.stable.name} serves"
 

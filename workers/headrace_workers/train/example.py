@@ -19,4 +19,5 @@ def example_instance(dataset: DatasetVersion, split: str, features: str, fitted:
         return None
     if features != fitted.features:
         return rows[0][features]
-    return fitted.inverse([rows[0][features]])[0].round(DECIMALS).tolist()
+    # Adding zero turns a rounded -0.0 into 0.0.
+    return (fitted.inverse([rows[0][features]])[0].round(DECIMALS) + 0.0).tolist()
