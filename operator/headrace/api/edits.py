@@ -26,8 +26,8 @@ def _fields(model: type[Model], edit: Edit) -> list[str]:
 
 def spec_digest(spec: Model) -> str:
     """Digest of the fields that change the result; fields at their default do not count, so that a new field changes nothing."""
-    names = {name for name in type(spec).model_fields if edit_of(type(spec), name) != Edit.IN_PLACE}
-    data = spec.model_dump(mode="json", by_alias=True, include=names, exclude_defaults=True)
+    names = _fields(type(spec), Edit.IMMUTABLE) + _fields(type(spec), Edit.NEW_RUN)
+    data = spec.model_dump(mode="json", by_alias=True, include=set(names), exclude_defaults=True)
     return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:16]
 
 

@@ -3,6 +3,7 @@
 The group, version and kinds are named here once. Nothing here knows a particular spec.
 """
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Any, Final
@@ -91,7 +92,8 @@ class Condition(Model):
     last_transition_time: Annotated[Time, Field(description="When the status last changed.")]
 
 
-class ObjectKey(Model):
+@dataclass(frozen=True)
+class ObjectKey:
     """The name of one custom resource; what the queue carries."""
 
     kind: Kind
