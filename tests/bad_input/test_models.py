@@ -7,7 +7,7 @@ import pytest
 from tests.bad_input.command import Said, headrace
 from tests.bad_input.manifests import WINE, wine_job
 
-pytestmark = [pytest.mark.ray, pytest.mark.workers]
+pytestmark = [pytest.mark.ray, pytest.mark.workers, pytest.mark.slow]
 
 THROWS = """\
 import torch

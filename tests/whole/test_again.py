@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from headrace.api.meta import Kind
 from headrace.api.objects import DataPipeline, InferenceEndpoint
 from headrace.api.status import EndpointPhase
@@ -31,6 +33,7 @@ def test_what_is_finished_is_told_in_seconds_and_not_done_again(reference: Refer
     assert len(shims_of(world.state_dir)) == 2, "a server and a router, no pod of a run"
 
 
+@pytest.mark.slow
 def test_an_edit_runs_again_only_what_depends_on_it(reference: Reference) -> None:
     """With other epochs the job gets run 2 and another model version; the pipeline stays at run 1."""
     world = reference.world

@@ -62,6 +62,7 @@ def test_a_pipeline_outlives_the_command(empty_world: World, reference: Referenc
     assert rows(found) == rows(reference.dataset)
 
 
+@pytest.mark.slow
 def test_training_goes_on_while_the_command_is_dead(reference: Reference) -> None:
     """Killed after a checkpoint: the next command adopts the very processes, and the run never notices."""
     world = reference.world
