@@ -5,7 +5,7 @@ from typing import Any
 from headrace.api.data_pipeline import DataPipelineSpec
 from headrace.api.objects import DataPipeline
 from headrace.api.run_report import RunReport
-from headrace.plan.run import RunKind
+from headrace.plan.run_kind import RunKind
 from headrace.plan.values import Observed
 
 

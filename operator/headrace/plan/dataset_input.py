@@ -5,7 +5,7 @@ from headrace.api.edits import spec_digest
 from headrace.api.objects import DataPipeline, TrainJob, TuneJob
 from headrace.api.status import Phase
 from headrace.plan.dependents import dataset_of, learns_from
-from headrace.plan.run import Waiting
+from headrace.plan.run_kind import Waiting
 from headrace.plan.values import Observed
 
 

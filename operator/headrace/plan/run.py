@@ -4,8 +4,6 @@
 A pass that changes a decision acts on nothing: the next pass acts, on what was saved.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -13,13 +11,14 @@ from headrace.api.artifacts import DatasetVersion
 from headrace.api.crds import PLURALS
 from headrace.api.edits import spec_digest
 from headrace.api.objects import RunObject
-from headrace.api.pods import Workers
-from headrace.api.run_report import ReportPhase, RunReport
+from headrace.api.run_report import ReportPhase
 from headrace.api.status import FINISHED, Incident, Phase, RunStatus
 from headrace.plan import labels, run_conditions
 from headrace.plan.names import short_digest
 from headrace.plan.recovery import Ending, Outcome, backoff_seconds, describe_worker, judge_head
-from headrace.plan.run_children import Run, converge
+from headrace.plan.run_children import converge
+from headrace.plan.run_kind import RunKind, Waiting
+from headrace.plan.run_progress import SHOWN, head_of, is_of_attempt, is_stalled, reported, show
 from headrace.plan.support import missing_support
 from headrace.plan.values import Observed, Plan, Pod, PodPhase
 
@@ -27,41 +26,6 @@ ENDING = frozenset({ReportPhase.COMPLETE, ReportPhase.FAILED, ReportPhase.INTERR
 """What a head says while it takes its cluster down: workers that end then are not lost."""
 KEPT_INCIDENTS = 10
 KEPT_LOST_PODS = 200
-SHOWN = frozenset({
-    "stage", "workers", "progress", "percent", "metrics", "curve", "traffic", "checkpoint", "progress_time", "report_time",
-    "records", "trials", "best_trial", "conditions", "observed_generation",
-})  # fmt: skip
-"""The fields of a status that only show what was seen; all others are decisions."""
-
-
-@dataclass(frozen=True)
-class Waiting:
-    """Why a run cannot start yet."""
-
-    reason: str
-    message: str
-    stalled: bool = False
-    """Whether only a person can end the wait."""
-
-
-@dataclass(frozen=True)
-class RunKind:
-    """What tells the three kinds apart."""
-
-    module: str
-    """The entry point of the head."""
-    workers: Callable[[Any], Workers]
-    find_input: Callable[[Observed], DatasetVersion | Waiting | None]
-    publish: Callable[[Observed], str]
-    payload: Callable[[Any], dict[str, Any]]
-    """The field of the RunSpec that carries the spec."""
-    shown: Callable[[RunReport], dict[str, Any]]
-    """Fields of the status that a live report fills."""
-    result: Callable[[RunReport], dict[str, Any] | None]
-    """Fields of the status that a complete report fills; None if the report has no result."""
-    stall_seconds: Callable[[Any], int | None]
-    variables: Mapping[str, str] = field(default_factory=dict)
-    """Variables of the environment of all its pods."""
 
 
 def plan_run(kind: RunKind, observed: Observed, now: datetime) -> Plan:
@@ -75,17 +39,7 @@ def plan_run(kind: RunKind, observed: Observed, now: datetime) -> Plan:
         return Plan(_explained(kind, observed, decided, waiting, now), requeue_after=0.0)
     shown = show(kind, observed, decided, now)
     status = _explained(kind, observed, shown, waiting, now)
-    actions = converge(
-        Run(
-            kind.module,
-            kind.workers(resource.spec),
-            kind.publish(observed),
-            kind.payload(resource.spec),
-            kind.variables,
-        ),
-        observed,
-        now,
-    )
+    actions = converge(kind, observed, now)
     return Plan(status, actions, _look_again(kind, observed, now))
 
 
@@ -167,7 +121,7 @@ def _supervise(kind: RunKind, observed: Observed, now: datetime) -> RunStatus:
     resource = observed.object
     assert isinstance(resource, RunObject)
     status = resource.status
-    head = _head(observed)
+    head = head_of(observed)
     if head and head.terminated and not head.deleting:
         return _ended(kind, observed, judge_head(head), head, now)
     if head is None and status.phase != Phase.PENDING:
@@ -176,7 +130,7 @@ def _supervise(kind: RunKind, observed: Observed, now: datetime) -> RunStatus:
         )
     if (lost := _newly_lost(observed)) and not (head and head.live and head.live.phase in ENDING):
         return _count_lost_worker(observed, lost, now)
-    if status.phase == Phase.RUNNING and _stalled(kind, resource, head, now):
+    if status.phase == Phase.RUNNING and is_stalled(kind, resource, head, now):
         return _again(
             observed,
             Ending(
@@ -206,7 +160,7 @@ def _ended(kind: RunKind, observed: Observed, ending: Ending, head: Pod, now: da
                     Ending(Outcome.RESTART, "NoResult", "the head said Complete without naming what it made"),
                     now,
                 )
-            shown = _reported(kind, status, head.final)
+            shown = reported(kind, status, head.final)
             return _change(
                 shown,
                 phase=Phase.COMPLETE,
@@ -304,19 +258,6 @@ def _noted(status: RunStatus, reason: str, message: str, now: datetime, attempt:
     return _change(status, incidents=(*status.incidents, incident)[-KEPT_INCIDENTS:])
 
 
-def _is_of_attempt(pod: Pod, status: RunStatus) -> bool:
-    return pod.labels.get(labels.RUN) == str(status.run) and pod.labels.get(labels.ATTEMPT) == str(status.attempt)
-
-
-def _head(observed: Observed) -> Pod | None:
-    status = observed.object.status
-    assert isinstance(status, RunStatus)
-    return next(
-        (pod for pod in observed.pods if pod.labels.get(labels.ROLE) == labels.HEAD and _is_of_attempt(pod, status)),
-        None,
-    )
-
-
 def _live(pods: tuple[Pod, ...]) -> bool:
     return any(not pod.terminated for pod in pods)
 
@@ -328,71 +269,12 @@ def _newly_lost(observed: Observed) -> Pod | None:
         pod
         for pod in observed.pods
         if pod.labels.get(labels.ROLE) == labels.WORKER
-        and _is_of_attempt(pod, status)
+        and is_of_attempt(pod, status)
         and pod.terminated
         and not pod.deleting
         and pod.uid not in status.lost_pods
     )
     return min(lost, key=lambda pod: pod.name, default=None)
-
-
-def _stalled(kind: RunKind, resource: RunObject, head: Pod | None, now: datetime) -> bool:
-    seconds = kind.stall_seconds(resource.spec)
-    since = resource.status.progress_time
-    if seconds is None or since is None or (now - since).total_seconds() <= seconds:
-        return False
-    return not (head and head.live and _got_further(resource.status, head.live))
-
-
-def _got_further(status: RunStatus, report: RunReport) -> bool:
-    before = status.progress
-    return before is None or report.progress.step > before.step or report.stage != status.stage
-
-
-def show(kind: RunKind, observed: Observed, status: RunStatus, now: datetime) -> RunStatus:
-    """The status with what was seen of pods and reports; progress alone is shown only every so often."""
-    wanted = kind.workers(observed.object.spec)
-    active = status.attempt_time is not None and status.phase != Phase.SUSPENDING
-    ready = sum(
-        pod.labels.get(labels.ROLE) == labels.WORKER
-        and pod.phase == PodPhase.RUNNING
-        and not pod.deleting
-        and _is_of_attempt(pod, status)
-        for pod in observed.pods
-    )
-    selector = f"{labels.UID}={observed.object.metadata.uid},{labels.ROLE}={labels.WORKER}"
-    status = _change(
-        status,
-        observed_generation=observed.object.metadata.generation,
-        workers=status.workers.model_copy(
-            update={"desired": wanted.wanted if active else 0, "ready": ready, "selector": selector}
-        ),
-    )
-    head = _head(observed)
-    report = head.live if head and active and not head.terminated else None
-    if report is None or (
-        status.report_time and (now - status.report_time).total_seconds() < observed.settings.progress_seconds
-    ):
-        return status
-    further = _got_further(status, report)
-    return _change(
-        _reported(kind, status, report), report_time=report.time, progress_time=now if further else status.progress_time
-    )
-
-
-def _reported(kind: RunKind, status: RunStatus, report: RunReport) -> RunStatus:
-    progress = report.progress
-    return _change(
-        status,
-        stage=report.stage,
-        progress=progress,
-        percent=min(100, int(100 * progress.step / progress.total)) if progress.total else None,
-        metrics=report.metrics,
-        curve=report.curve or status.curve,
-        traffic=report.traffic or status.traffic,
-        checkpoint=report.checkpoint or status.checkpoint,
-        **kind.shown(report),
-    )
 
 
 def _explained(

@@ -4,37 +4,24 @@ Pods of another attempt are gone before those of this one are made, so that two 
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from headrace.api import environment
 from headrace.api.crds import PLURALS
 from headrace.api.objects import RunObject
-from headrace.api.pods import Workers
 from headrace.api.run_spec import RunIdentity, RunSpec
 from headrace.api.status import FINISHED, Phase
 from headrace.plan import labels, manifests
 from headrace.plan.manifests import Container, Owner
 from headrace.plan.names import attempt_name, child_name, worker_place
+from headrace.plan.run_kind import RunKind
 from headrace.plan.values import Action, Create, Delete, DeleteSelf, Observed, Pod, Raw
 
 WORKER_MODULE = "headrace_workers.ray_worker"
 TOKEN_PLACE = "token"  # noqa: S105
 
 
-@dataclass(frozen=True)
-class Run:
-    """What one kind's run is made of."""
-
-    module: str
-    workers: Workers
-    publish: str
-    payload: Mapping[str, Any]
-    variables: Mapping[str, str]
-
-
-def converge(run: Run, observed: Observed, now: datetime) -> tuple[Action, ...]:
+def converge(kind: RunKind, observed: Observed, now: datetime) -> tuple[Action, ...]:
     """The actions that bring the children to the saved status."""
     resource = observed.object
     assert isinstance(resource, RunObject)
@@ -50,7 +37,7 @@ def converge(run: Run, observed: Observed, now: datetime) -> tuple[Action, ...]:
         return _delete_pods(stale)
     if status.attempt_time is None:
         return _stop(observed)
-    return _delete_stale_children(observed) + _make(run, observed)
+    return _delete_stale_children(observed) + _make(kind, observed)
 
 
 def _outlived(resource: RunObject, now: datetime) -> bool:
@@ -91,15 +78,15 @@ def _delete_stale_children(observed: Observed) -> tuple[Action, ...]:
     )
 
 
-def _make(run: Run, observed: Observed) -> tuple[Action, ...]:
+def _make(kind: RunKind, observed: Observed) -> tuple[Action, ...]:
     resource = observed.object
     assert isinstance(resource, RunObject)
     owner = Owner(resource.key.kind, resource.metadata, resource.spec.pods, resource.spec.pod_template)
-    wanted = _wanted_pods(run, owner, observed)
+    wanted = _wanted_pods(kind, owner, observed)
     seen = {pod.name: pod for pod in observed.pods}
     actions: list[Action] = [
         Create(manifest, generate=(manifests.TOKEN_KEY,) if manifest["kind"] == "Secret" else ())
-        for manifest in _wanted_others(run, owner, observed)
+        for manifest in _wanted_others(kind, owner, observed)
         if observed.child(manifest["kind"], manifest["metadata"]["name"]) is None
     ]
     actions += [Create(manifest) for name, manifest in wanted.items() if name not in seen]
@@ -121,7 +108,7 @@ def _place(resource: RunObject, place: str) -> str:
     return attempt_name(resource.metadata, resource.status.run, resource.status.attempt, place)
 
 
-def _wanted_others(run: Run, owner: Owner, observed: Observed) -> list[Raw]:
+def _wanted_others(kind: RunKind, owner: Owner, observed: Observed) -> list[Raw]:
     resource = observed.object
     assert isinstance(resource, RunObject)
     status = resource.status
@@ -130,8 +117,8 @@ def _wanted_others(run: Run, owner: Owner, observed: Observed) -> list[Raw]:
         run=status.run, attempt=status.attempt, digest=status.digest,
     )  # fmt: skip
     spec = RunSpec(
-        identity=identity, storage=status.storage, publish=run.publish,
-        min_workers=run.workers.min, max_workers=run.workers.max, dataset=status.input, **run.payload,
+        identity=identity, storage=status.storage, publish=kind.publish(observed),
+        min_workers=kind.workers(resource.spec).min, max_workers=kind.workers(resource.spec).max, dataset=status.input, **kind.payload(resource.spec),
     )  # fmt: skip
     head_labels = _attempt_labels(owner, resource, labels.HEAD)
     selector = {key: head_labels[key] for key in (labels.UID, labels.RUN, labels.ATTEMPT, labels.ROLE)}
@@ -145,21 +132,21 @@ def _wanted_others(run: Run, owner: Owner, observed: Observed) -> list[Raw]:
     ]  # fmt: skip
 
 
-def _wanted_pods(run: Run, owner: Owner, observed: Observed) -> dict[str, Raw]:
+def _wanted_pods(kind: RunKind, owner: Owner, observed: Observed) -> dict[str, Raw]:
     resource = observed.object
     assert isinstance(resource, RunObject)
     gang = {
         labels.GANG: _place(resource, PLURALS[owner.kind]),
-        labels.GANG_MINIMUM: str(1 + run.workers.min),
+        labels.GANG_MINIMUM: str(1 + kind.workers(resource.spec).min),
     }
     secret = child_name(resource.metadata, TOKEN_PLACE)
     head = Container(
-        run.module, resources=manifests.HEAD_RESOURCES, ports={"report": manifests.REPORT_PORT, "ray": manifests.RAY_PORT},
-        config_map=_place(resource, "run"), secret=secret, variables=run.variables,
+        kind.module, resources=manifests.HEAD_RESOURCES, ports={"report": manifests.REPORT_PORT, "ray": manifests.RAY_PORT},
+        config_map=_place(resource, "run"), secret=secret, variables=kind.variables,
     )  # fmt: skip
     worker = Container(
-        WORKER_MODULE, resources=run.workers.resources, secret=secret,
-        variables={**run.variables, environment.HEAD_ADDRESS: f"{_place(resource, 'ray')}:{manifests.RAY_PORT}"},
+        WORKER_MODULE, resources=kind.workers(resource.spec).resources, secret=secret,
+        variables={**kind.variables, environment.HEAD_ADDRESS: f"{_place(resource, 'ray')}:{manifests.RAY_PORT}"},
     )  # fmt: skip
     pods = [
         manifests.pod(
@@ -171,7 +158,7 @@ def _wanted_pods(run: Run, owner: Owner, observed: Observed) -> dict[str, Raw]:
             gang,
         )
     ]
-    for index in range(run.workers.wanted):
+    for index in range(kind.workers(resource.spec).wanted):
         worker_labels = _attempt_labels(owner, resource, labels.WORKER, **{labels.INDEX: str(index)})
         pods.append(
             manifests.pod(owner, _place(resource, worker_place(index)), worker_labels, worker, observed.settings, gang)

@@ -6,7 +6,7 @@ from headrace.api import environment
 from headrace.api.run_report import RunReport
 from headrace.api.train_job import TrainJobSpec
 from headrace.plan.dataset_input import find_input
-from headrace.plan.run import RunKind
+from headrace.plan.run_kind import RunKind
 from headrace.plan.values import Observed
 
 

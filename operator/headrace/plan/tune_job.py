@@ -6,7 +6,7 @@ from headrace.api.pods import Workers
 from headrace.api.run_report import RunReport
 from headrace.api.tune_job import TuneJobSpec
 from headrace.plan.dataset_input import find_input
-from headrace.plan.run import RunKind
+from headrace.plan.run_kind import RunKind
 from headrace.plan.train_job import model_result, publish_models
 
 

@@ -1,0 +1,40 @@
+"""What tells the three kinds that run to an end apart, and what a run waits for: the values that `run` works with."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from headrace.api.artifacts import DatasetVersion
+from headrace.api.pods import Workers
+from headrace.api.run_report import RunReport
+from headrace.plan.values import Observed
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """Why a run cannot start yet."""
+
+    reason: str
+    message: str
+    stalled: bool = False
+    """Whether only a person can end the wait."""
+
+
+@dataclass(frozen=True)
+class RunKind:
+    """What tells the three kinds apart."""
+
+    module: str
+    """The entry point of the head."""
+    workers: Callable[[Any], Workers]
+    find_input: Callable[[Observed], DatasetVersion | Waiting | None]
+    publish: Callable[[Observed], str]
+    payload: Callable[[Any], dict[str, Any]]
+    """The field of the RunSpec that carries the spec."""
+    shown: Callable[[RunReport], dict[str, Any]]
+    """Fields of the status that a live report fills."""
+    result: Callable[[RunReport], dict[str, Any] | None]
+    """Fields of the status that a complete report fills; None if the report has no result."""
+    stall_seconds: Callable[[Any], int | None]
+    variables: Mapping[str, str] = field(default_factory=dict)
+    """Variables of the environment of all its pods."""
