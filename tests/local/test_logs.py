@@ -26,7 +26,7 @@ def test_logs_are_found_by_object_oldest_attempt_first(tmp_path):
         ("head-1", "attempt 1\n"),
         ("head-2", "attempt 2\n"),
     ]
-    assert logs.log_paths(tmp_path, KEY.model_copy(update={"name": "other"})) == []
+    assert logs.log_paths(tmp_path, replace(KEY, name="other")) == []
 
 
 def test_the_newest_attempts_are_kept_and_those_that_live(tmp_path):
