@@ -1,6 +1,7 @@
 """What stays of pods that are gone: logs, bounded."""
 
 import os
+from dataclasses import replace
 
 from headrace.api.meta import Kind, ObjectKey
 from headrace.local import logs
