@@ -7,7 +7,7 @@ import pytest
 
 from headrace.api.edits import spec_digest
 from headrace.api.objects import RunObject
-from headrace.api.run_report import Progress, ReportPhase
+from headrace.api.run_report import LOST_HEAD, Progress, ReportPhase
 from headrace.api.status import Phase
 from headrace.plan import labels
 from headrace.plan.conditions import find, holds
@@ -87,6 +87,7 @@ def test_a_run_pins_its_dataset_version() -> None:
         pytest.param([head(), pod(phase=PodPhase.FAILED, exit_code=137)], Phase.RUNNING, (1, 1, 0), id="a killed worker counts as a restart, in place"),
         pytest.param([head(), pod(phase=PodPhase.FAILED, disrupted=True)], Phase.RUNNING, (1, 0, 1), id="an evicted worker does not spend a restart"),
         pytest.param([head(live=report(ReportPhase.COMPLETE)), pod(phase=PodPhase.FAILED, exit_code=1)], Phase.RUNNING, (1, 0, 0), id="workers that end with their head are not lost"),
+        pytest.param([head(live=report()), pod(phase=PodPhase.FAILED, exit_code=LOST_HEAD)], Phase.RUNNING, (1, 0, 0), id="a worker that lost its head waits for the head's end"),
         pytest.param([head(phase=PodPhase.FAILED, deleting=True)], Phase.RUNNING, (1, 0, 0), id="a head that is being deleted is waited for"),
         pytest.param([head(attempt=9, phase=PodPhase.FAILED)], Phase.PENDING, (2, 0, 1), id="a head of another attempt says nothing"),
     ],

@@ -16,6 +16,7 @@ from typing import Any
 import psutil
 import pytest
 
+from headrace.api.run_report import LOST_HEAD
 from headrace_workers.ray_cluster import HeadSettings, require_free_port
 from headrace_workers.ray_environment import make_private, prepare, socket_path
 from headrace_workers.ray_worker import WorkerSettings
@@ -230,7 +231,7 @@ def test_a_killed_head_takes_the_cluster_with_it(pods: Pods) -> None:
     said(head)
     head.kill()
     assert pods.gone_within(5, "head")
-    assert worker.wait(timeout=15) == 1
+    assert worker.wait(timeout=15) == LOST_HEAD
     assert f"worker w1: lost its head at 127.0.0.1:{pods.port}; " in errors(worker)
     assert pods.gone_within(0)
 

@@ -20,6 +20,7 @@ from typing import Any, NoReturn
 import psutil
 
 from headrace.api import environment
+from headrace.api.run_report import LOST_HEAD
 from headrace_workers import ray_environment
 from headrace_workers.ray_cluster import WORKER_RESOURCE
 from headrace_workers.ray_environment import NodeSettings, node_fields, whole_number
@@ -103,7 +104,7 @@ def supervise(settings: WorkerSettings) -> int:
     _end_descendants()
     if status != EXPLAINED:
         print(f"worker {settings.pod_name}: {_why_ended(settings, status, lost)}", file=sys.stderr)
-    return 1
+    return LOST_HEAD if lost and status != EXPLAINED else 1
 
 
 def _why_ended(settings: WorkerSettings, status: int, lost: bool) -> str:

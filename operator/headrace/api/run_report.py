@@ -15,6 +15,9 @@ from headrace.api.run_spec import Routing
 
 TERMINATION_MESSAGE_BYTES = 4096
 
+LOST_HEAD = 75
+"""Exit code of a worker whose head is gone: the head's end says what follows, and the worker is not at fault."""
+
 
 class ReportPhase(StrEnum):
     """How far a run is, by its own account."""

@@ -11,7 +11,7 @@ from headrace.api.artifacts import DatasetVersion
 from headrace.api.crds import PLURALS
 from headrace.api.edits import spec_digest
 from headrace.api.objects import RunObject
-from headrace.api.run_report import ReportPhase
+from headrace.api.run_report import LOST_HEAD, ReportPhase
 from headrace.api.status import FINISHED, Incident, Phase, RunStatus
 from headrace.plan import labels, run_conditions
 from headrace.plan.names import short_digest
@@ -272,6 +272,7 @@ def _newly_lost(observed: Observed) -> Pod | None:
         and is_of_attempt(pod, status)
         and pod.terminated
         and not pod.deleting
+        and pod.exit_code != LOST_HEAD
         and pod.uid not in status.lost_pods
     )
     return min(lost, key=lambda pod: pod.name, default=None)
