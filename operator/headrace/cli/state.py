@@ -1,7 +1,5 @@
 """The state folder: opened to work in it, or only read; what it refuses becomes a sentence."""
 
-import fcntl
-import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -45,17 +43,12 @@ def saved_objects(state_dir: Path) -> list[HeadraceObject]:
 
 def is_worked_on(state_dir: Path) -> bool:
     """Whether a command holds the folder's lock now, so that what is saved is what is true."""
+    from headrace.local import is_held
+
     try:
-        descriptor = os.open(state_dir / "lock", os.O_RDONLY)
+        return is_held(state_dir / "lock")
     except OSError:
         return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False
 
 
 def saved_logs(state_dir: Path, key: ObjectKey) -> list[tuple[str, Path]]:

@@ -4,8 +4,9 @@ Nothing here may import Ray, torch or the worker package, and nothing here decid
 """
 
 from headrace.local.cluster import LocalCluster
+from headrace.local.lock import is_held
 from headrace.local.logs import log_paths
 from headrace.local.refusals import FolderLocked, Refused, UnreadableState
 from headrace.local.store import read_objects
 
-__all__ = ["FolderLocked", "LocalCluster", "Refused", "UnreadableState", "log_paths", "read_objects"]
+__all__ = ["FolderLocked", "LocalCluster", "Refused", "UnreadableState", "is_held", "log_paths", "read_objects"]

@@ -31,6 +31,18 @@ def hold(state_dir: Path, command: str, now: datetime) -> Iterator[None]:
         os.close(descriptor)
 
 
+def is_held(path: Path) -> bool:
+    """Whether somebody holds the lock of the file now; asking takes it for a moment, shared, and lets go."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
 def _take(descriptor: int) -> bool:
     """Takes the lock; whoever only asks whether somebody has it, as `headrace status` does, lets go at once."""
     for _ in range(TRIES):

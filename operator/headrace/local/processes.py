@@ -4,7 +4,6 @@ A process belongs to a pod if its environment says so, or if it is below one tha
 which the system may have given to somebody else meanwhile.
 """
 
-import fcntl
 import json
 import os
 import signal
@@ -17,6 +16,7 @@ from pathlib import Path
 import psutil
 
 from headrace.local import shim
+from headrace.local.lock import is_held
 
 POD_UID = "HEADRACE_POD_UID"
 STATE = "HEADRACE_LOCAL_STATE"
@@ -59,20 +59,9 @@ def look(folder: Path, number: int) -> Life:
     lock = folder / f"run.{number}"
     if not lock.exists():
         return Life.ABSENT
-    if _is_locked(lock):
+    if is_held(lock):
         return Life.ALIVE
     return Life.ENDED if ending_path(folder, number).exists() else Life.LOST
-
-
-def _is_locked(path: Path) -> bool:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False
 
 
 def ending_path(folder: Path, number: int) -> Path:
