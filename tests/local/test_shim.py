@@ -1,5 +1,6 @@
 """The shim: one run of a command, at most once, told how it ended, nothing left behind."""
 
+import fcntl
 import json
 import os
 import signal
@@ -9,7 +10,7 @@ import time
 import psutil
 import pytest
 
-from headrace.local import processes
+from headrace.local import processes, shim
 from headrace.local.processes import Life
 
 MARK = "HEADRACE_TEST_SHIM"
@@ -64,6 +65,24 @@ def test_the_end_is_told(run, tmp_path, script, code, number):
     run(script).wait(20)
     assert processes.look(tmp_path, 0) == Life.ENDED
     assert processes.read_ending(tmp_path, 0) == processes.Ending(code, number)
+
+
+def test_a_run_that_begins_is_never_seen_lost(tmp_path, monkeypatch):
+    """Whoever looks while the shim is about to take its lock sees no run yet: one that seems lost would be killed."""
+    seen = []
+    lock = fcntl.flock
+
+    def look_first(descriptor, operation):
+        monkeypatch.setattr(fcntl, "flock", lock)
+        seen.append(processes.look(tmp_path, 0))
+        lock(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", look_first)
+    claimed = shim.claim(tmp_path / "run.0")
+    assert (seen, processes.look(tmp_path, 0)) == ([Life.ABSENT], Life.ALIVE)
+    assert processes.session_of(tmp_path, 0) == os.getpid()
+    assert shim.claim(tmp_path / "run.0") is None
+    os.close(claimed)
 
 
 def test_a_command_that_does_not_exist_ends_with_127(run, tmp_path):

@@ -1,8 +1,8 @@
 """The process between local mode and a pod's command, as containerd's shim is: it outlives `headrace` and tells how the command ended.
 
 Run as a script, with the standard library alone: `python -I -S shim.py FOLDER NUMBER COMMAND...`. Run NUMBER of a pod
-happens at most once: the shim holds a lock on FOLDER/run.NUMBER as long as anything of it lives, and starts nothing where
-FOLDER/exit.NUMBER.json is there. It must never leave a process of the pod behind.
+happens at most once: the shim makes FOLDER/run.NUMBER, starts nothing where it is there already, and holds a lock on it
+as long as anything of the run lives. It must never leave a process of the pod behind.
 """
 
 import contextlib
@@ -12,27 +12,22 @@ import json
 import os
 import signal
 import sys
-import time
 from datetime import UTC, datetime
 from pathlib import Path
 
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
-LOCK_TRIES = 40
-LOCK_PAUSE_SECONDS = 0.025
 NOT_EXECUTABLE = 126
 NOT_FOUND = 127
 
 
 def main(folder: Path, number: int, command: list[str]) -> int:
     """Runs the command once and writes how it ended; 0 also when another shim has done so or does."""
-    lock = take_lock(folder / f"run.{number}")
-    ending = folder / f"exit.{number}.json"
-    if lock is None or ending.exists():
-        return 0
     # A SIGTERM that comes before there is a child must not be lost, and none comes before our number is known.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-    os.pwrite(lock, str(os.getpid()).encode(), 0)
+    if claim(folder / f"run.{number}") is None:
+        return 0
+    ending = folder / f"exit.{number}.json"
     prctl(PR_SET_CHILD_SUBREAPER, 1)
     shim = os.getpid()
     child = os.fork()
@@ -47,17 +42,22 @@ def main(folder: Path, number: int, command: list[str]) -> int:
     return 0
 
 
-def take_lock(path: Path) -> int | None:
-    """The locked file, or None when another shim keeps it; whoever only asks whether it is locked lets go at once."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-    for _ in range(LOCK_TRIES):
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            time.sleep(LOCK_PAUSE_SECONDS)
-        else:
-            return descriptor
-    return None
+def claim(path: Path) -> int | None:
+    """The file, locked and with our number in it, or None when another shim has or had this run.
+
+    It appears locked: whoever looks at a run that begins never finds it begun and given up.
+    """
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(aside, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o644)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+    try:
+        os.link(aside, path)
+    except FileExistsError:
+        return None
+    finally:
+        aside.unlink()
+    return descriptor
 
 
 def become(command: list[str], shim: int) -> None:
