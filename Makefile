@@ -70,9 +70,10 @@ golden: $(FAST) ## Rewrite the golden plans; review the diff.
 	@$(BIN)/pytest -q tests/golden --update-golden
 
 requirements: | $(BIN)/uv ## Pin the packages anew, with hashes and without addresses.
-	@for extra in dev workers; do \
-	  $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate \
-	    $$([ $$extra = dev ] || echo "-c requirements/dev.txt") pyproject.toml --extra $$extra -o requirements/$$extra.txt; done
+	@pin() { $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate pyproject.toml "$$@"; }; \
+	pin --extra dev --extra operator -o requirements/dev.txt; \
+	pin -c requirements/dev.txt --extra operator -o requirements/operator.txt; \
+	pin -c requirements/dev.txt --extra workers -o requirements/workers.txt
 
 clean: ## Remove the virtual environment and the local state.
 	rm -rf $(VENV) .headrace

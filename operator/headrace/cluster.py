@@ -14,6 +14,10 @@ class Conflict(Exception):
     """The object is no longer the one that was observed: the pass is dropped and the key looked at again."""
 
 
+class Unavailable(Exception):
+    """The world cannot do it now, through no fault of the plan: the pass ends and the key is looked at after a pause."""
+
+
 class Cluster(Protocol):
     """A world in which the four kinds live."""
 

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
 from headrace.api.meta import ObjectKey
-from headrace.cluster import Conflict
+from headrace.cluster import Conflict, Unavailable
 
 logger = logging.getLogger(__name__)
 
@@ -90,6 +90,8 @@ class Queue:
             pause = await self._work(key, self._clock())
         except Conflict:
             logger.debug("%s changed meanwhile: looking again", key)
+        except Unavailable as error:
+            logger.warning("%s: %s; trying again after a pause", key, error)
         except Exception:
             logger.exception("%s could not be reconciled; trying again after a pause", key)
         else:

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from headrace.local.refusals import PushFailed
 from headrace.plan.values import Create, PodPhase, Push
+from headrace.reports import PushFailed
 
 pytestmark = pytest.mark.asyncio
 SERVER = """

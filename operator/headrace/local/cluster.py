@@ -20,8 +20,8 @@ from headrace.api.edits import refused_edits
 from headrace.api.meta import Kind, ObjectKey
 from headrace.api.objects import HeadraceObject
 from headrace.cluster import Conflict
+from headrace.inbox import Inbox
 from headrace.local import children, deployments, lock, logs, ownership
-from headrace.local.inbox import Inbox
 from headrace.local.machine import Machine, this_machine
 from headrace.local.node import Node
 from headrace.local.pods import LocalPod

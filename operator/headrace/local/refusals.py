@@ -17,10 +17,6 @@ class AlreadyExists(Exception):
     """An object of this kind and name is there already."""
 
 
-class PushFailed(Exception):
-    """A pod did not take what it was told; the queue tries again."""
-
-
 class CannotStart(Exception):
     """A pod's manifest asks for what this machine cannot give: the pod fails with this reason."""
 
