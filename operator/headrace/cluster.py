@@ -3,7 +3,7 @@
 Implementations may be stale, may fail and may be killed between any two calls; the contract tests hold all three to this.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Protocol
 
 from headrace.api.meta import ObjectKey
@@ -35,6 +35,10 @@ class Cluster(Protocol):
 
     async def apply(self, observed: Observed, action: Action) -> None:
         """Carries out one action. Doing what is done already is success; a vanished target is success."""
+        ...
+
+    async def apply_together(self, observed: Observed, actions: Sequence[Action]) -> None:
+        """Carries out actions that do not depend on each other, in any order; raises after all were tried."""
         ...
 
     def watch(self) -> AsyncIterator[ObjectKey]:

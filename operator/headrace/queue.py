@@ -16,6 +16,7 @@ logger = logging.getLogger(__name__)
 Work = Callable[[ObjectKey, datetime], Awaitable[float | None]]
 FIRST_PAUSE_SECONDS = 0.05
 LONGEST_PAUSE_SECONDS = 30.0
+RESTS_AT_MOST_SECONDS = 1.0
 
 
 def pause_seconds(failures: int) -> float:
@@ -77,11 +78,13 @@ class Queue:
             key = await self._ready.get()
             self._waiting.discard(key)
             self._working.add(key)
+            started = asyncio.get_running_loop().time()
             pause = await self._attempt(key)
             self._working.discard(key)
             if key in self._again:
+                # Whoever is woken all the time rests as long as the last look took: costly objects are looked at less.
                 self._again.discard(key)
-                self.wake(key)
+                self.wake_after(key, min(pause or RESTS_AT_MOST_SECONDS, asyncio.get_running_loop().time() - started))
             elif pause is not None:
                 self.wake_after(key, pause)
 
@@ -91,9 +94,9 @@ class Queue:
         except Conflict:
             logger.debug("%s changed meanwhile: looking again", key)
         except Unavailable as error:
-            logger.warning("%s: %s; trying again after a pause", key, error)
+            logger.warning("%s: %s; trying again after a pause", key, error, extra={"key": key})
         except Exception:
-            logger.exception("%s could not be reconciled; trying again after a pause", key)
+            logger.exception("%s could not be reconciled; trying again after a pause", key, extra={"key": key})
         else:
             self._failures.pop(key, None)
             return pause

@@ -3,11 +3,12 @@
 import logging
 from collections.abc import Callable
 from datetime import datetime
+from itertools import groupby
 
 from headrace.api.meta import Condition, ObjectKey
 from headrace.cluster import Cluster
 from headrace.plan.plan import plan
-from headrace.plan.values import transitions
+from headrace.plan.values import Action, Create, Delete, Observed, transitions
 
 logger = logging.getLogger(__name__)
 
@@ -27,9 +28,28 @@ async def reconcile(
     if planned.status != observed.object.status or planned.actions:
         await cluster.save_status(observed, planned.status)
     for condition in transitions(observed.object.status.conditions, planned.status.conditions):
-        logger.info("%s: %s=%s %s: %s", key, condition.type, condition.status, condition.reason, condition.message)
+        said = (condition.type, condition.status, condition.reason, condition.message)
+        logger.info("%s: %s=%s %s: %s", key, *said, extra={"key": key})
         if tell:
             tell(key, condition)
-    for action in planned.actions:
-        await cluster.apply(observed, action)
+    await _act(cluster, observed, planned.actions)
     return planned.requeue_after
+
+
+async def _act(cluster: Cluster, observed: Observed, actions: tuple[Action, ...]) -> None:
+    """One action after the other, but that pods, which do not depend on each other, are made and deleted together."""
+    for together, group in groupby(actions, key=_concerns_a_pod):
+        if together:
+            await cluster.apply_together(observed, tuple(group))
+            continue
+        for action in group:
+            await cluster.apply(observed, action)
+
+
+def _concerns_a_pod(action: Action) -> bool:
+    match action:
+        case Create():
+            return bool(action.manifest["kind"] == "Pod")
+        case Delete():
+            return action.kind == "Pod"
+    return False

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 
 from headrace.api.meta import ObjectKey
@@ -79,6 +79,11 @@ class SimulatedCluster:
         checkers.remember(world, saved)
         checkers.check_saved(world, observed, current, saved, len(text))
         self._written()
+
+    async def apply_together(self, observed: Observed, actions: Sequence[Action]) -> None:
+        """Carries out actions, in an order that the seed chooses."""
+        for action in self._world.rng.sample(actions, len(actions)):
+            await self.apply(observed, action)
 
     async def apply(self, observed: Observed, action: Action) -> None:
         """Carries out an action on the world as it is now."""

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from headrace.cli.completion import complete_names
-from headrace.cli.output import Output
+from headrace.cli.output import LogFormat, Output
 
 app = typer.Typer(
     name="headrace",
@@ -130,6 +130,35 @@ def stop(state_dir: StateDir = DEFAULT_STATE_DIR) -> None:
     from headrace.cli.stop import stop as stop_everything
 
     stop_everything(state_dir)
+
+
+@app.command()
+def operator(
+    namespace: Annotated[
+        list[str] | None, typer.Option("--namespace", "-n", help="A namespace to work in; all of them when not given.")
+    ] = None,
+    lease_namespace: Annotated[
+        str | None, typer.Option(help="Where the lease and the operator's key are; the pod's own when not given.")
+    ] = None,
+    context: Annotated[str | None, typer.Option(help="The context of the kubeconfig.")] = None,
+    worker_image: Annotated[str, typer.Option(help="The image of pods whose manifest names none.")] = "headrace-worker",
+    storage_root: Annotated[
+        str, typer.Option(help="URI of the folder for runs, models and tables.")
+    ] = "file:///var/lib/headrace",
+    gpu_resource: Annotated[str, typer.Option(help="The accelerator's resource name.")] = "nvidia.com/gpu",
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Serves /metrics, /healthz and /readyz.")] = 8080,
+    log_format: Annotated[LogFormat, typer.Option(help="json or text.")] = LogFormat.JSON,
+) -> None:
+    """Serve the four kinds on a Kubernetes cluster until SIGTERM."""
+    from headrace.cli.operator import run_operator
+    from headrace.plan.values import Settings
+
+    settings = Settings(storage_root=storage_root, worker_image=worker_image, gpu_resource=gpu_resource)
+    raise typer.Exit(
+        run_operator(
+            settings, tuple(namespace or ()), lease_namespace, context, port, json_logs=log_format == LogFormat.JSON
+        )
+    )
 
 
 @app.command()

@@ -13,6 +13,13 @@ class Output(StrEnum):
     YAML = "yaml"
 
 
+class LogFormat(StrEnum):
+    """How the operator writes its log."""
+
+    JSON = "json"
+    TEXT = "text"
+
+
 def dump(items: Sequence[dict[str, Any]], output: Output, *, single: bool = False) -> str:
     """The items as JSON or YAML: one alone as itself where `single`, else as a List."""
     data = items[0] if single and len(items) == 1 else {"apiVersion": "v1", "kind": "List", "items": list(items)}

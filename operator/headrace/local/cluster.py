@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import logging
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -245,6 +245,11 @@ class LocalCluster:
                 raw = self._store.get("Pod", namespace, action.pod)
                 if raw is not None and LocalPod.of(raw).status.running:
                     await self._reports.push(LocalPod.of(raw), action.path, action.body)
+
+    async def apply_together(self, observed: Observed, actions: Sequence[Action]) -> None:
+        """Carries out actions, one after the other: there is nothing to wait for."""
+        for action in actions:
+            await self.apply(observed, action)
 
     async def watch(self) -> AsyncIterator[ObjectKey]:
         """Keys that may have changed; every key once at the start."""

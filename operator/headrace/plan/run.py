@@ -4,6 +4,7 @@
 A pass that changes a decision acts on nothing: the next pass acts, on what was saved.
 """
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -55,7 +56,9 @@ def decide(kind: RunKind, observed: Observed, now: datetime) -> tuple[RunStatus,
     status, spec = resource.status, resource.spec
     digest = spec_digest(spec)
     if status.digest != digest:
-        return _new_run(observed, digest), None
+        # A new run and its start are two decisions that can be saved as one: nothing is acted on in between.
+        fresh = resource.model_copy(update={"status": _new_run(observed, digest)})
+        return decide(kind, replace(observed, object=fresh), now)
     if status.phase in FINISHED:
         return status, None
     if status.phase == Phase.SUSPENDING:

@@ -3,7 +3,7 @@
 Pods of another attempt are gone before those of this one are made, so that two attempts never run at once.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 
 from headrace.api import environment
@@ -82,16 +82,23 @@ def _make(kind: RunKind, observed: Observed) -> tuple[Action, ...]:
     resource = observed.object
     assert isinstance(resource, RunObject)
     owner = Owner(resource.key.kind, resource.metadata, resource.spec.pods, resource.spec.pod_template)
-    wanted = _wanted_pods(kind, owner, observed)
+    wanted = _pod_names(kind, resource)
     seen = {pod.name: pod for pod in observed.pods}
+    missing = {name: index for name, index in wanted.items() if name not in seen}
     actions: list[Action] = [
         Create(manifest, generate=(manifests.TOKEN_KEY,) if manifest["kind"] == "Secret" else ())
         for manifest in _wanted_others(kind, owner, observed)
         if observed.child(manifest["kind"], manifest["metadata"]["name"]) is None
     ]
-    actions += [Create(manifest) for name, manifest in wanted.items() if name not in seen]
+    actions += [Create(manifest) for manifest in _pods(kind, owner, observed, missing)]
     surplus = [pod for name, pod in seen.items() if name not in wanted or _is_counted_lost(pod, resource)]
     return (*actions, *_delete_pods(surplus))
+
+
+def _pod_names(kind: RunKind, resource: RunObject) -> dict[str, int | None]:
+    """The names of the pods that there should be, with the workers' numbers; the head has none."""
+    workers = {_place(resource, worker_place(index)): index for index in range(kind.workers(resource.spec).wanted)}
+    return {_place(resource, "head"): None, **workers}
 
 
 def _is_counted_lost(pod: Pod, resource: RunObject) -> bool:
@@ -132,7 +139,8 @@ def _wanted_others(kind: RunKind, owner: Owner, observed: Observed) -> list[Raw]
     ]  # fmt: skip
 
 
-def _wanted_pods(kind: RunKind, owner: Owner, observed: Observed) -> dict[str, Raw]:
+def _pods(kind: RunKind, owner: Owner, observed: Observed, wanted: Mapping[str, int | None]) -> Iterator[Raw]:
+    """The manifests of the pods of these names and numbers."""
     resource = observed.object
     assert isinstance(resource, RunObject)
     gang = {
@@ -148,19 +156,10 @@ def _wanted_pods(kind: RunKind, owner: Owner, observed: Observed) -> dict[str, R
         WORKER_MODULE, resources=kind.workers(resource.spec).resources, secret=secret,
         variables={**kind.variables, environment.HEAD_ADDRESS: f"{_place(resource, 'ray')}:{manifests.RAY_PORT}"},
     )  # fmt: skip
-    pods = [
-        manifests.pod(
-            owner,
-            _place(resource, "head"),
-            _attempt_labels(owner, resource, labels.HEAD),
-            head,
-            observed.settings,
-            gang,
+    for name, index in wanted.items():
+        own = (
+            _attempt_labels(owner, resource, labels.HEAD)
+            if index is None
+            else _attempt_labels(owner, resource, labels.WORKER, **{labels.INDEX: str(index)})
         )
-    ]
-    for index in range(kind.workers(resource.spec).wanted):
-        worker_labels = _attempt_labels(owner, resource, labels.WORKER, **{labels.INDEX: str(index)})
-        pods.append(
-            manifests.pod(owner, _place(resource, worker_place(index)), worker_labels, worker, observed.settings, gang)
-        )
-    return {pod["metadata"]["name"]: pod for pod in pods}
+        yield manifests.pod(owner, name, own, head if index is None else worker, observed.settings, gang)

@@ -1,0 +1,9 @@
+"""The port on the Kubernetes API: memory filled by watches, writes fenced by a lease, reports pulled from pods."""
+
+from headrace.kube.client import Api, connect
+from headrace.kube.cluster import KubeCluster
+from headrace.kube.lease import Lease, Timing
+from headrace.kube.resources import CUSTOM, WATCHED, Resource
+from headrace.kube.sweep import Sweep
+
+__all__ = ["CUSTOM", "WATCHED", "Api", "KubeCluster", "Lease", "Resource", "Sweep", "Timing", "connect"]

@@ -1,0 +1,265 @@
+"""KubeCluster: the port on a Kubernetes API server. What it remembers comes from watches and from its own writes."""
+
+import asyncio
+import dataclasses
+import logging
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+
+from pydantic import ValidationError
+
+from headrace.api.meta import Kind, ObjectKey
+from headrace.api.objects import DataPipeline, HeadraceObject, InferenceEndpoint, parse_object
+from headrace.cluster import Conflict, Unavailable
+from headrace.inbox import Inbox
+from headrace.kube import children
+from headrace.kube.client import Api, NotFound
+from headrace.kube.memory import Entry, Memory, place_of
+from headrace.kube.reports import Reports
+from headrace.kube.resources import BY_KIND, POD, SECRET
+from headrace.kube.tokens import token_for
+from headrace.plan.dependents import learns_from, offers_to, related, woken_by
+from headrace.plan.values import Action, Apply, Create, Delete, DeleteSelf, Observed, Pod, Push, Raw, Settings, Status
+
+logger = logging.getLogger(__name__)
+
+WRITES_AT_ONCE = 24
+"""Of one object's pods."""
+
+
+class NotLeader(Unavailable):
+    """Another replica of the operator may hold the lease by now: this one writes nothing."""
+
+
+class KubeCluster:
+    """A world of one API server. Fed by `saw` and `gone`; writes only while `may_write` says so."""
+
+    def __init__(self, api: Api, settings: Settings, key: bytes, may_write: Callable[[], bool]) -> None:
+        """`key` is what the runs' tokens are derived from."""
+        self._api = api
+        self._settings = settings
+        self._key = key
+        self._may_write = may_write
+        self._memory = Memory()
+        self._typed: dict[ObjectKey, tuple[int, HeadraceObject]] = {}
+        self._secrets: dict[str, dict[str, Raw]] = {}
+        """The Secrets that this process made, by owner's UID and name: they are written and never read."""
+        self._inboxes: list[Inbox] = []
+        self.reports: Reports | None = None
+        """The live reports; set once there is a session to pull them with."""
+
+    # What feeds it.
+
+    def saw(self, raw: Raw) -> None:
+        """Takes in what an object is now, from a watch, a list or a write."""
+        place = place_of(raw)
+        before = self._memory.get(place)
+        if (entry := self._memory.put(raw)) is None:
+            return
+        if before is not None and before.uid != entry.uid:
+            self._wake(before)
+        self._wake(entry)
+
+    def gone(self, raw: Raw) -> None:
+        """Takes in that an object is no more."""
+        if (entry := self._memory.remove(place_of(raw), raw["metadata"]["uid"])) is not None:
+            self._wake(entry)
+            if entry.raw is not None and entry.key and not entry.owner:
+                self._typed.pop(entry.key, None)
+                self._secrets.pop(entry.uid, None)
+
+    def heard(self, entry: Entry) -> None:
+        """Takes in that a pod's report is new."""
+        if entry.key:
+            self._tell({entry.key})
+
+    def wake_all(self) -> None:
+        """Has every object looked at."""
+        self._tell({entry.key for entry in self._memory.entries() if entry.key and not entry.owner})
+
+    def entries(self) -> Iterable[Entry]:
+        """Everything that is remembered."""
+        return self._memory.entries()
+
+    def pod_entries(self) -> Iterable[Entry]:
+        """The pods that are remembered."""
+        return (entry for entry in self._memory.entries() if entry.pod is not None)
+
+    def uid_of(self, key: ObjectKey) -> str:
+        """The UID of an object; empty if there is none."""
+        entry = self._memory.get(_place(key))
+        return entry.uid if entry else ""
+
+    def phases(self) -> Iterable[tuple[ObjectKey, str]]:
+        """Every object's phase."""
+        for entry in self._memory.entries():
+            if entry.key and entry.raw and not entry.owner:
+                yield entry.key, str((entry.raw.get("status") or {}).get("phase", "Pending"))
+
+    def token(self, entry: Entry) -> str:
+        """The token of the run that a pod belongs to."""
+        return token_for(self._key, entry.owner, entry.secret) if entry.secret else ""
+
+    # The port.
+
+    async def observe(self, key: ObjectKey) -> Observed | None:
+        """The object with its children, related objects and reports; None if there is no such object."""
+        resource = self._resource(key)
+        if resource is None:
+            return None
+        uid = resource.metadata.uid
+        owned = [entry for entry in self._memory.of_owner(uid) if entry.place[1] == key.namespace]
+        pods = tuple(self._live(entry, entry.pod) for entry in owned if entry.pod is not None)
+        others = tuple(entry.raw for entry in owned if entry.raw is not None)
+        others += tuple(self._secrets.get(uid, {}).values())
+        return Observed(resource, pods, others, related(resource, self._others(resource)), self._settings)
+
+    async def save_status(self, observed: Observed, status: Status) -> None:
+        """Makes `status` the object's status; Conflict if the object has changed since it was observed."""
+        resource = observed.object
+        entry = self._memory.get(_place(resource.key))
+        if entry is None or entry.raw is None or str(entry.version) != resource.metadata.resource_version:
+            raise Conflict(f"{resource.key} has changed since it was observed")
+        if resource.status == status:
+            return
+        self._fence()
+        path = BY_KIND[resource.kind].path(resource.metadata.namespace, resource.metadata.name, "status")
+        try:
+            self.saw(await self._api.update(path, {**entry.raw, "status": status.wire()}))
+        except NotFound:
+            self.gone(entry.raw)
+            raise Conflict(f"{resource.key} is gone") from None
+
+    async def apply(self, observed: Observed, action: Action) -> None:
+        """Carries out one action of a plan."""
+        self._fence()
+        metadata = observed.object.metadata
+        match action:
+            case Create() if action.manifest["kind"] == SECRET.kind:
+                await self._create_secret(action.manifest, metadata.uid)
+            case Create():
+                self.saw(await children.create(self._api, action.manifest))
+            case Apply():
+                known = self._memory.get(place_of(action.manifest)) is not None
+                self.saw(await children.apply(self._api, action.manifest, known=known))
+            case Delete():
+                await self._delete((action.kind, metadata.namespace, action.name), action.uid, action.grace_seconds)
+            case DeleteSelf():
+                await self._delete(_place(observed.object.key), action.uid, None)
+            case Push():
+                entry = self._memory.get((POD.kind, metadata.namespace, action.pod))
+                if entry is not None and self.reports is not None:
+                    await self.reports.push(entry, action.path, action.body)
+
+    async def apply_together(self, observed: Observed, actions: Sequence[Action]) -> None:
+        """Carries out actions side by side, so many at once; raises the first failure after all were tried."""
+        gate = asyncio.Semaphore(WRITES_AT_ONCE)
+
+        async def one(action: Action) -> None:
+            async with gate:
+                await self.apply(observed, action)
+
+        results = await asyncio.gather(*map(one, actions), return_exceptions=True)
+        if failures := [result for result in results if isinstance(result, BaseException)]:
+            raise failures[0]
+
+    async def watch(self) -> AsyncIterator[ObjectKey]:
+        """Keys that may have changed; every key once at the start."""
+        inbox = Inbox(entry.key for entry in self._memory.entries() if entry.key and not entry.owner)
+        self._inboxes.append(inbox)
+        try:
+            async for key in inbox.keys():
+                yield key
+        finally:
+            self._inboxes.remove(inbox)
+
+    # How.
+
+    def _fence(self) -> None:
+        if not self._may_write():
+            raise NotLeader("another replica of the operator may hold the lease; nothing is written")
+
+    async def _create_secret(self, manifest: Raw, owner_uid: str) -> None:
+        name = manifest["metadata"]["name"]
+        made = await children.create_secret(self._api, manifest, token_for(self._key, owner_uid, name))
+        self._secrets.setdefault(owner_uid, {})[name] = made
+
+    async def _delete(self, place: tuple[str, str, str], uid: str, grace_seconds: int | None) -> None:
+        if place[0] == SECRET.kind:
+            # It goes with its owner: that takes no right to delete Secrets.
+            for made in self._secrets.values():
+                made.pop(place[2], None)
+            return
+        left = await children.delete(self._api, place, uid, grace_seconds)
+        if left is not None:
+            self.saw(left)
+        elif (entry := self._memory.remove(place, uid)) is not None:
+            self._wake(entry)
+
+    def _live(self, entry: Entry, pod: Pod) -> Pod:
+        report = self.reports.newest(entry.uid) if self.reports else None
+        return dataclasses.replace(pod, live=report) if report else pod
+
+    def _resource(self, key: ObjectKey) -> HeadraceObject | None:
+        """The typed object, parsed once a version; one that this version cannot read is told of and left alone."""
+        entry = self._memory.get(_place(key))
+        if entry is None or entry.raw is None:
+            return None
+        known = self._typed.get(key)
+        if known is not None and known[0] == entry.version:
+            return known[1]
+        try:
+            resource = parse_object(entry.raw)
+        except ValidationError as error:
+            logger.error("%s cannot be read by this version of Headrace and is left as it is: %s", key, error)  # noqa: TRY400
+            return None
+        self._typed[key] = (entry.version, resource)
+        return resource
+
+    def _others(self, resource: HeadraceObject) -> list[HeadraceObject]:
+        """The objects that this one's plan may look at."""
+        namespace = resource.metadata.namespace
+        if isinstance(resource, InferenceEndpoint):
+            return self._of_kinds((Kind.TRAIN_JOB, Kind.TUNE_JOB), namespace)
+        if isinstance(resource, DataPipeline):
+            return []
+        pipeline = learns_from(resource)
+        found = self._resource(pipeline) if pipeline else None
+        return [found] if found else []
+
+    def _of_kinds(self, kinds: tuple[Kind, ...], namespace: str) -> list[HeadraceObject]:
+        entries = (entry for kind in kinds for entry in self._memory.of_kind(str(kind), namespace))
+        found = (self._resource(entry.key) for entry in entries if entry.key)
+        return [resource for resource in found if resource is not None]
+
+    def _wake(self, entry: Entry) -> None:
+        if entry.key is None:
+            return
+        if entry.owner or entry.pod is not None:
+            self._tell({entry.key})
+            return
+        changed = self._resource(entry.key) or self._last_known(entry.key)
+        self._tell(woken_by(changed, self._watchers(changed)) if changed else {entry.key})
+
+    def _last_known(self, key: ObjectKey) -> HeadraceObject | None:
+        known = self._typed.get(key)
+        return known[1] if known else None
+
+    def _watchers(self, changed: HeadraceObject) -> list[HeadraceObject]:
+        """The objects whose plan may look at this one."""
+        namespace = changed.metadata.namespace
+        if isinstance(changed, DataPipeline):
+            return self._of_kinds((Kind.TRAIN_JOB, Kind.TUNE_JOB), namespace)
+        if isinstance(changed, InferenceEndpoint):
+            return []
+        endpoint = offers_to(changed)
+        found = self._resource(endpoint) if endpoint else None
+        return [found] if found else []
+
+    def _tell(self, keys: set[ObjectKey]) -> None:
+        ordered = sorted(keys, key=str)
+        for inbox in self._inboxes:
+            inbox.add(ordered)
+
+
+def _place(key: ObjectKey) -> tuple[str, str, str]:
+    return str(key.kind), key.namespace, key.name

@@ -1,0 +1,48 @@
+"""What the operator reads and writes: the API's names of each kind, and the paths under which it is found."""
+
+from dataclasses import dataclass
+
+from headrace.api.crds import PLURALS
+from headrace.api.meta import GROUP, VERSION, Kind
+from headrace.plan import labels
+
+
+@dataclass(frozen=True)
+class Resource:
+    """One kind as the API server names it."""
+
+    kind: str
+    group: str
+    version: str
+    plural: str
+
+    def path(self, namespace: str | None = None, name: str | None = None, part: str | None = None) -> str:
+        """The path of all objects, of those of a namespace, of one object, or of a part of it such as its status."""
+        root = f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
+        place = f"/namespaces/{namespace}" if namespace else ""
+        return "/".join([f"{root}{place}/{self.plural}", *(each for each in (name, part) if each)])
+
+    @property
+    def selector(self) -> str:
+        """The labels of those that are watched: all custom resources, and of other kinds the children alone."""
+        return "" if self.group == GROUP else f"{labels.MANAGED_BY}=headrace"
+
+
+POD = Resource("Pod", "", "v1", "pods")
+SECRET = Resource("Secret", "", "v1", "secrets")
+EVENT = Resource("Event", "events.k8s.io", "v1", "events")
+LEASE = Resource("Lease", "coordination.k8s.io", "v1", "leases")
+
+CUSTOM = tuple(Resource(str(kind), GROUP, VERSION, PLURALS[kind]) for kind in Kind)
+WATCHED = (
+    *CUSTOM,
+    POD,
+    Resource("ConfigMap", "", "v1", "configmaps"),
+    Resource("Service", "", "v1", "services"),
+    Resource("Deployment", "apps", "v1", "deployments"),
+    Resource("PodDisruptionBudget", "policy", "v1", "poddisruptionbudgets"),
+    Resource("NetworkPolicy", "networking.k8s.io", "v1", "networkpolicies"),
+)
+"""What the operator may list and watch. Secrets are not among them: it writes them and never reads them back."""
+
+BY_KIND = {resource.kind: resource for resource in (*WATCHED, SECRET)}

@@ -1,0 +1,185 @@
+"""The operator as a process: watches, lease, queue, reports, events and health, put together."""
+
+import asyncio
+import logging
+import os
+import secrets
+import signal
+import socket
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import aiohttp
+from prometheus_client.core import Metric
+
+from headrace import handlers
+from headrace.api.meta import Condition, ObjectKey
+from headrace.cluster import Conflict, Unavailable
+from headrace.kube import Api, KubeCluster, Lease, Sweep, Timing, connect
+from headrace.kube.events import Events
+from headrace.kube.operator_key import operator_key
+from headrace.kube.reports import Reports
+from headrace.plan.values import Settings
+from headrace.queue import Queue
+from headrace.reconcile import reconcile
+from headrace.telemetry import JsonFormatter, Telemetry, gauge, serve
+
+logger = logging.getLogger(__name__)
+
+LEASE = "headrace-operator"
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the operator was told at its start."""
+
+    settings: Settings
+    namespaces: tuple[str, ...] = ()
+    """Empty for all of them."""
+    lease_namespace: str = "default"
+    context: str | None = None
+    port: int = 8080
+    json_logs: bool = True
+    workers: int = 16
+    timing: Timing = field(default_factory=Timing)
+
+
+def operate(options: Options) -> int:
+    """Runs the operator until SIGTERM; returns the exit code."""
+    _configure_logs(json_lines=options.json_logs)
+    try:
+        asyncio.run(_operate(options))
+    except ValueError as error:
+        print(f"headrace operator: {error}", file=sys.stderr)  # noqa: T201
+        return 1
+    return 0
+
+
+async def _operate(options: Options) -> None:
+    telemetry = Telemetry()
+    api = await connect(options.context, telemetry.requested)
+    try:
+        await _Operator(options, api, telemetry).run()
+    finally:
+        await api.close()
+
+
+class _Operator:
+    def __init__(self, options: Options, api: Api, telemetry: Telemetry) -> None:
+        self._options = options
+        self._api = api
+        self._telemetry = telemetry
+        identity = f"{os.environ.get('HOSTNAME') or socket.gethostname()}_{secrets.token_hex(4)}"
+        self._lease = Lease(api, options.lease_namespace, LEASE, identity, options.timing)
+        self._events = Events(api, identity, lambda: self._lease.held)
+        self._queue = Queue(self._work, workers=options.workers)
+
+    async def run(self) -> None:
+        key = await operator_key(self._api, self._options.lease_namespace)
+        self._cluster = KubeCluster(self._api, self._options.settings, key, lambda: self._lease.held)
+        self._sweep = Sweep(self._api, self._cluster, self._options.namespaces)
+        self._telemetry.gauges(self._gauges)
+        stop = _stop_on_signals()
+        health = await serve(self._options.port, self._telemetry, self._not_ready, self._sweep.troubles)
+        try:
+            async with aiohttp.ClientSession(trust_env=False) as session:
+                self._cluster.reports = Reports(
+                    session, self._cluster.pod_entries, self._cluster.token, self._cluster.heard
+                )
+                await self._until(stop, self._cluster.reports)
+        finally:
+            await health.cleanup()
+
+    async def _until(self, stop: asyncio.Event, reports: Reports) -> None:
+        """Works until told to stop; the lease is given back after the last write."""
+        feed = asyncio.create_task(
+            handlers.feed(self._api, self._options.namespaces, self._cluster.saw, self._cluster.gone, stop)
+        )
+        lease = asyncio.create_task(self._lease.run(self._gained, self._lost))
+        work = [
+            asyncio.create_task(each)
+            for each in (self._sweep.run(), self._queue.run(), self._wake(), reports.run(lambda: self._lease.held), self._events.run())
+        ]  # fmt: skip
+        waiter = asyncio.create_task(_wait(stop))
+        done, _ = await asyncio.wait([feed, lease, waiter, *work], return_when=asyncio.FIRST_COMPLETED)
+        stop.set()
+        for task in (*work, feed):
+            task.cancel()
+        await asyncio.gather(*work, feed, return_exceptions=True)
+        lease.cancel()
+        await asyncio.gather(lease, waiter, return_exceptions=True)
+        for task in done:
+            task.result()
+
+    async def _wake(self) -> None:
+        async for key in self._cluster.watch():
+            if self._lease.held:
+                self._queue.wake(key)
+
+    async def _gained(self) -> None:
+        """Looks at everything as it is now: what this replica remembers may be older than what the last one wrote."""
+        while self._lease.held:
+            try:
+                await self._sweep.once(at_once=True)
+            except Unavailable as error:
+                logger.warning("the cluster cannot be listed now: %s", error)
+                await asyncio.sleep(1.0)
+            else:
+                break
+        self._cluster.wake_all()
+
+    def _lost(self) -> None:
+        """What is queued is looked at once more and finds that it may not write."""
+
+    async def _work(self, key: ObjectKey, now: datetime) -> float | None:
+        if not self._lease.held:
+            return None
+        started, result = time.perf_counter(), "Error"
+        try:
+            pause = await reconcile(self._cluster, key, now, self._tell)
+            result = "Done"
+        except Conflict:
+            result = "Conflict"
+            raise
+        except Unavailable:
+            result = "Unavailable"
+            raise
+        finally:
+            self._telemetry.reconciled(str(key.kind), result, time.perf_counter() - started)
+        return pause
+
+    def _tell(self, key: ObjectKey, condition: Condition) -> None:
+        if uid := self._cluster.uid_of(key):
+            self._events.tell(key, uid, condition)
+
+    def _not_ready(self) -> list[str]:
+        return [] if self._sweep.done_once else ["not all objects have been listed yet"]
+
+    def _gauges(self) -> Iterable[Metric]:
+        yield gauge("headrace_leader", "1 on the replica that works.", (), {(): float(self._lease.held)})
+        yield gauge("headrace_queue_length", "Objects that wait to be looked at.", (), {(): float(len(self._queue))})
+        jobs = Counter((str(key.kind), phase) for key, phase in self._cluster.phases())
+        yield gauge("headrace_jobs", "Objects by kind and phase.", ("kind", "phase"), {key: float(count) for key, count in jobs.items()})  # fmt: skip
+
+
+async def _wait(stop: asyncio.Event) -> None:
+    await stop.wait()
+
+
+def _stop_on_signals() -> asyncio.Event:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    return stop
+
+
+def _configure_logs(*, json_lines: bool) -> None:
+    handler = logging.StreamHandler()
+    handler.setFormatter(JsonFormatter() if json_lines else logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    for noisy in ("kopf", "aiohttp"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
