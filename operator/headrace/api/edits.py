@@ -77,7 +77,7 @@ def transition_rules(kind: Kind) -> list[dict[str, str]]:
         field = spelled(model, name)
         rules.append(
             {
-                "rule": f"self.spec.?{cel_name(field)} == oldSelf.spec.?{cel_name(field)}",
+                "rule": _unchanged(field),
                 "message": immutable_message(field),
                 "fieldPath": f".spec.{field}",
             }
@@ -87,9 +87,15 @@ def transition_rules(kind: Kind) -> list[dict[str, str]]:
         for name in _fields(model, Edit.NEW_RUN):
             field = spelled(model, name)
             rules.append({
-                "rule": f"!(oldSelf.?status.phase.orValue('') in [{active}]) || oldSelf.spec.?suspend.orValue(false) || "
-                        f"self.spec.?{cel_name(field)} == oldSelf.spec.?{cel_name(field)}",
+                "rule": f"!(has(oldSelf.status) && has(oldSelf.status.phase) && oldSelf.status.phase in [{active}]) || "
+                        f"(has(oldSelf.spec.suspend) && oldSelf.spec.suspend) || ({_unchanged(field)})",
                 "message": running_message(field),
                 "fieldPath": f".spec.{field}",
             })  # fmt: skip
     return rules
+
+
+def _unchanged(field: str) -> str:
+    """CEL without optional selection (`?`), behind which the API server takes every field for one of 3 MB and refuses the rule."""
+    new, old = f"self.spec.{cel_name(field)}", f"oldSelf.spec.{cel_name(field)}"
+    return f"has({new}) == has({old}) && (!has({new}) || {new} == {old})"

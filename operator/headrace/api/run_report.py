@@ -6,7 +6,7 @@ The final report fits into Kubernetes' 4 KB termination message; the whole curve
 from enum import StrEnum
 from typing import Annotated, Any
 
-from pydantic import Field, JsonValue
+from pydantic import Field, JsonValue, WithJsonSchema
 
 from headrace.api.artifacts import DatasetVersion, ModelVersion
 from headrace.api.base import Model
@@ -88,7 +88,8 @@ class BestTrial(Model):
     value: Annotated[float, Field(description="Its objective.")]
     parameters: Annotated[
         dict[str, JsonValue],
-        Field(json_schema_extra={"x-kubernetes-preserve-unknown-fields": True}, description="What it chose, by path."),
+        WithJsonSchema({"type": "object", "x-kubernetes-preserve-unknown-fields": True}),
+        Field(description="What it chose, by path."),
     ] = {}
 
 

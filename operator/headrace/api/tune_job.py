@@ -125,6 +125,12 @@ class IntegerRange(Model):
     rules = (Rule("self.low < self.high", "low must be less than high", lambda r: r.low < r.high),)
 
 
+class Choice(Model):
+    """Values without an order. An object of its own, because rules of the API server cannot see a list of any values."""
+
+    values: Annotated[tuple[AnyScalar, ...], Field(min_length=1, max_length=1024, description="One of these.")]
+
+
 class Condition(Model):
     """A dimension is searched only when another has a certain value."""
 
@@ -147,9 +153,7 @@ class Dimension(Model):
     uniform: Annotated[Range | None, Field(description="Real numbers.")] = None
     log_uniform: Annotated[LogRange | None, Field(description="Real numbers, uniform in their logarithm.")] = None
     integer: Annotated[IntegerRange | None, Field(description="Whole numbers.")] = None
-    choice: Annotated[
-        tuple[AnyScalar, ...] | None, Field(min_length=1, max_length=1024, description="One of these values.")
-    ] = None
+    choice: Annotated[Choice | None, Field(description="One of some values.")] = None
     when: Annotated[
         Condition | None, Field(description="Search this only when another dimension has a certain value.")
     ] = None

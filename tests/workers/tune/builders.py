@@ -21,7 +21,7 @@ from headrace_workers.tune.trial_events import TrialEvent, TrialFinished, TrialM
 
 TEMPLATE: dict[str, Any] = {"dataset": {"pipeline": "digits"}, "model": {"builtin": "Perceptron"}, "epochs": 4}
 RATE: dict[str, Any] = {"path": "optimizer.learningRate", "logUniform": {"low": 1e-5, "high": 1e-1}}
-MODEL: dict[str, Any] = {"path": "model.builtin", "choice": ["Perceptron", "ImageClassifier"]}
+MODEL: dict[str, Any] = {"path": "model.builtin", "choice": {"values": ["Perceptron", "ImageClassifier"]}}
 DATASET = DatasetVersion(
     uri="file:/nowhere", version=3, digest="sha256:d", records=1797, splits={"train": 1437, "validation": 360}
 )

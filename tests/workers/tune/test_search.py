@@ -50,7 +50,7 @@ def test_the_seconds_of_a_lost_head_count():
 
 def test_a_grid_ends_when_every_combination_was_tried():
     """The budget of a grid is at most its size, and each combination is drawn once."""
-    grid = [MODEL, {"path": "optimizer.learningRate", "choice": [0.1, 0.01]}]
+    grid = [MODEL, {"path": "optimizer.learningRate", "choice": {"values": [0.1, 0.01]}}]
     search = search_of(tune_spec(algorithm={"grid": {}}, search=grid, budget={"trials": 50}))
     drawn = []
     while record := search.next_trial():

@@ -36,7 +36,7 @@ def test_a_condition_on_an_absent_dimension_does_not_hold():
     """What depends on a dimension that was not drawn is not drawn either."""
     depth = {
         "path": "model.parameters.depth",
-        "choice": [1, 2],
+        "choice": {"values": [1, 2]},
         "when": {"path": "model.parameters.hidden", "equals": 16},
     }
     drawn = draws(in_dependency_order(dimensions(depth, FOR_PERCEPTRON, MODEL)), 60)
@@ -84,7 +84,10 @@ def test_draws_stay_inside_their_bounds():
 def test_choices_keep_their_types():
     """A list, null, true and 1 come back as what the manifest says."""
     drawn = draws(
-        in_dependency_order(dimensions({"path": "model.parameters.x", "choice": [[64, 32], None, True, 1]})), 40
+        in_dependency_order(
+            dimensions({"path": "model.parameters.x", "choice": {"values": [[64, 32], None, True, 1]}})
+        ),
+        40,
     )
     values = [chosen["model.parameters.x"] for chosen in drawn]
     assert {repr(value) for value in values} == {"[64, 32]", "None", "True", "1"}
@@ -92,7 +95,7 @@ def test_choices_keep_their_types():
 
 def test_a_grid_counts_every_combination_once():
     """A dimension whose condition does not hold does not multiply the grid."""
-    hidden = {**FOR_PERCEPTRON, "choice": [16, 32]}
+    hidden = {**FOR_PERCEPTRON, "choice": {"values": [16, 32]}}
     del hidden["integer"]
     assert combinations(in_dependency_order(dimensions(MODEL, hidden))) == [
         {"model.builtin": "Perceptron", "model.parameters.hidden": 16},

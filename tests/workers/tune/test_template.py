@@ -33,20 +33,34 @@ def test_the_template_stays_as_it_was():
 @pytest.mark.parametrize(
     ("wire", "words"),
     [
-        pytest.param({"path": "optimiser.learningRate", "choice": [0.1]}, "no field optimiser", id="unknown field"),
-        pytest.param({"path": "optimizer.rate", "choice": [0.1]}, "no field optimizer.rate", id="unknown inner field"),
         pytest.param(
-            {"path": "optimizer.learningRate.x", "choice": [0.1]}, "optimizer.learningRate", id="below a value"
+            {"path": "optimiser.learningRate", "choice": {"values": [0.1]}}, "no field optimiser", id="unknown field"
         ),
         pytest.param(
-            {"path": "optimizer.learningRate", "choice": [0.1, 1000]}, "less than or equal to 100", id="value too large"
+            {"path": "optimizer.rate", "choice": {"values": [0.1]}}, "no field optimizer.rate", id="unknown inner field"
         ),
-        pytest.param({"path": "model.builtin", "choice": ["Tree"]}, "model.builtin", id="no such model"),
         pytest.param(
-            {"path": "workers.max", "choice": [2]}, "does not change what a trial learns", id="without effect"
+            {"path": "optimizer.learningRate.x", "choice": {"values": [0.1]}},
+            "optimizer.learningRate",
+            id="below a value",
         ),
-        pytest.param({"path": "dataset.version", "choice": ["1", "2"]}, "same for every trial", id="pinned data"),
-        pytest.param({"path": "steps", "choice": [10]}, "exactly one of epochs, steps", id="rule of the spec"),
+        pytest.param(
+            {"path": "optimizer.learningRate", "choice": {"values": [0.1, 1000]}},
+            "less than or equal to 100",
+            id="value too large",
+        ),
+        pytest.param({"path": "model.builtin", "choice": {"values": ["Tree"]}}, "model.builtin", id="no such model"),
+        pytest.param(
+            {"path": "workers.max", "choice": {"values": [2]}},
+            "does not change what a trial learns",
+            id="without effect",
+        ),
+        pytest.param(
+            {"path": "dataset.version", "choice": {"values": ["1", "2"]}}, "same for every trial", id="pinned data"
+        ),
+        pytest.param(
+            {"path": "steps", "choice": {"values": [10]}}, "exactly one of epochs, steps", id="rule of the spec"
+        ),
     ],
 )
 def test_a_dimension_that_does_not_fit_is_refused_before_any_trial(wire, words):

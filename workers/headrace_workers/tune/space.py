@@ -50,7 +50,7 @@ def in_dependency_order(search: Sequence[Dimension]) -> tuple[Dimension, ...]:
         if other is None:
             why = f"when.path {dimension.when.path} is no dimension of search; name one, or leave when out"
             raise invalid(search, dimension, why)
-        if other.choice is not None and not any(_same(value, dimension.when.equals) for value in other.choice):
+        if other.choice is not None and not any(_same(value, dimension.when.equals) for value in other.choice.values):
             why = f"{other.path} is never {json.dumps(dimension.when.equals)}; let when.equals be one of its choices"
             raise invalid(search, dimension, why)
     ordered: list[Dimension] = []
@@ -84,7 +84,7 @@ def sample(ordered: Sequence[Dimension], trial: Draws) -> dict[str, Any]:
 def combinations(ordered: Sequence[Dimension]) -> list[dict[str, Any]]:
     """Every different combination of the choices, the last dimension varying fastest."""
     found: dict[str, dict[str, Any]] = {}
-    for values in product(*((dimension.choice or ()) for dimension in ordered)):
+    for values in product(*(_values(dimension) for dimension in ordered)):
         chosen: dict[str, Any] = {}
         for dimension, value in zip(ordered, values, strict=True):
             if is_active(dimension, chosen):
@@ -96,7 +96,7 @@ def combinations(ordered: Sequence[Dimension]) -> list[dict[str, Any]]:
 def edges(dimension: Dimension) -> tuple[Any, ...]:
     """The dimension's extreme values, or all its choices: if these fit the template, all it can draw does."""
     if dimension.choice is not None:
-        return tuple(dimension.choice)
+        return dimension.choice.values
     bounds = dimension.uniform or dimension.log_uniform or dimension.integer
     return (bounds.low, bounds.high) if bounds is not None else ()
 
@@ -110,7 +110,7 @@ def distribution_of(dimension: Dimension) -> BaseDistribution:
     if dimension.integer is not None:
         low, high, step = dimension.integer.low, dimension.integer.high, dimension.integer.step
         return IntDistribution(low, low + (high - low) // step * step, step=step)
-    return CategoricalDistribution([json.dumps(value) for value in dimension.choice or ()])
+    return CategoricalDistribution([json.dumps(value) for value in _values(dimension)])
 
 
 def to_optuna(search: Sequence[Dimension], chosen: Chosen) -> dict[str, Any]:
@@ -132,3 +132,7 @@ def _draw(dimension: Dimension, trial: Draws) -> Any:
 def _same(one: Any, other: Any) -> bool:
     """Equality as a reader of YAML means it: true is not 1."""
     return bool(one == other) and isinstance(one, bool) == isinstance(other, bool)
+
+
+def _values(dimension: Dimension) -> tuple[Any, ...]:
+    return dimension.choice.values if dimension.choice is not None else ()
