@@ -18,14 +18,14 @@ async def create(api: Api, manifest: Raw) -> Raw:
         return _named(await api.create(resource.path(metadata["namespace"]), manifest), manifest)
     except Exists:
         # Asked by a list, so that no right to get is needed.
-        found = await api.list(resource.path(metadata["namespace"]), name=metadata["name"])
+        found = await api.list(resource, metadata["namespace"], name=metadata["name"])
     except Refused as refusal:
         if refusal.reason == "Forbidden" and "being terminated" in refusal.message:
             raise Conflict(f"namespace {metadata['namespace']} is going, and its objects with it") from refusal
         raise
-    for there in found["items"]:
+    for there in found.items:
         if _is_the_same(there, manifest):
-            return _named(there, manifest)
+            return there
     raise Conflict(
         f"{manifest['kind']} {metadata['name']} is there already and belongs to another owner or attempt, or is going"
     )
@@ -45,8 +45,8 @@ async def apply(api: Api, manifest: Raw, *, known: bool) -> Raw:
     """Server-side applies a child; one that is not `known` to be ours is looked at first, and left alone if it is another's."""
     resource, metadata = BY_KIND[manifest["kind"]], manifest["metadata"]
     if not known:
-        found = await api.list(resource.path(metadata["namespace"]), name=metadata["name"])
-        if any(_owners(there) != _owners(manifest) for there in found["items"]):
+        found = await api.list(resource, metadata["namespace"], name=metadata["name"])
+        if any(_owners(there) != _owners(manifest) for there in found.items):
             raise Conflict(
                 f"{manifest['kind']} {metadata['name']} is there already and belongs to somebody else; delete or rename it"
             )
@@ -68,7 +68,7 @@ async def delete(api: Api, place: tuple[str, str, str], uid: str, grace_seconds:
 
 
 def _named(answer: Raw, manifest: Raw) -> Raw:
-    """The answer with its kind, which items of lists lack."""
+    """The answer with its kind, which the server leaves out of some."""
     return {"apiVersion": manifest["apiVersion"], **answer, "kind": manifest["kind"]}
 
 

@@ -7,6 +7,7 @@ import asyncio
 import json
 import ssl
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
@@ -17,6 +18,7 @@ from kubernetes.aio.client.configuration import Configuration
 
 from headrace import __version__
 from headrace.cluster import Conflict, Unavailable
+from headrace.kube.resources import Resource
 from headrace.plan.values import Raw
 
 FIELD_MANAGER = "headrace"
@@ -57,6 +59,14 @@ class Refused(ApiError):
     """The API server will not take this object as it is: a policy, a quota or a rule is in the way."""
 
 
+@dataclass(frozen=True)
+class Listing:
+    """The objects of a list, and the version at which it was taken."""
+
+    items: list[Raw]
+    version: int
+
+
 class Api:
     """One connection pool to one API server."""
 
@@ -80,11 +90,23 @@ class Api:
         """One object."""
         return await self._request("get", "GET", path, query)
 
-    async def list(self, path: str, selector: str = "", *, name: str = "", metadata_only: bool = False) -> Raw:
-        """A list of objects, as the newest state has them."""
-        query = {key: value for key, value in (("labelSelector", selector), ("fieldSelector", f"metadata.name={name}" if name else "")) if value}  # fmt: skip
+    async def list(
+        self, resource: Resource, namespace: str | None, *, name: str = "", metadata_only: bool = False
+    ) -> Listing:
+        """What there is of a resource as the newest state has it: all that is watched, or the one object of this name."""
+        query = {"fieldSelector": f"metadata.name={name}"} if name else {"labelSelector": resource.selector}
         accept = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1" if metadata_only else JSON
-        return await self._request("list", "GET", path, query, headers={"Accept": accept}, seconds=LIST_SECONDS)
+        answer = await self._request(
+            "list",
+            "GET",
+            resource.path(namespace),
+            {key: value for key, value in query.items() if value},
+            headers={"Accept": accept},
+            seconds=LIST_SECONDS,
+        )
+        # Items of a list lack their kind, and a list without items may be null.
+        own = {"apiVersion": resource.api_version, "kind": resource.kind}
+        return Listing([{**item, **own} for item in answer["items"] or ()], int(answer["metadata"]["resourceVersion"]))
 
     async def create(self, path: str, body: Raw) -> Raw:
         """POSTs an object; Exists if it is there."""

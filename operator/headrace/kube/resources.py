@@ -23,6 +23,11 @@ class Resource:
         return "/".join([f"{root}{place}/{self.plural}", *(each for each in (name, part) if each)])
 
     @property
+    def api_version(self) -> str:
+        """The apiVersion of its manifests."""
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+    @property
     def selector(self) -> str:
         """The labels of those that are watched: all custom resources, and of other kinds the children alone."""
         return "" if self.group == GROUP else f"{labels.MANAGED_BY}=headrace"

@@ -14,7 +14,6 @@ from headrace.kube.client import Api
 from headrace.kube.cluster import KubeCluster
 from headrace.kube.memory import Place
 from headrace.kube.resources import WATCHED, Resource
-from headrace.plan.values import Raw
 
 logger = logging.getLogger(__name__)
 
@@ -77,9 +76,9 @@ class Sweep:
         seen: dict[Place, tuple[str, int]] = {}
         listed_at: dict[str | None, int] = {}
         for namespace in self._places:
-            answer = await self._api.list(resource.path(namespace), resource.selector, metadata_only=True)
-            listed_at[namespace] = int(answer["metadata"]["resourceVersion"])
-            for item in answer["items"]:
+            listing = await self._api.list(resource, namespace, metadata_only=True)
+            listed_at[namespace] = listing.version
+            for item in listing.items:
                 metadata = item["metadata"]
                 place = (resource.kind, metadata["namespace"], metadata["name"])
                 seen[place] = (metadata["uid"], int(metadata["resourceVersion"]))
@@ -105,11 +104,6 @@ class Sweep:
             self._stale.pop(resource, None)
         if overdue:
             for namespace in self._places:
-                for item in (await self._api.list(resource.path(namespace), resource.selector))["items"]:
-                    self._cluster.saw(_whole(resource, item))
+                for item in (await self._api.list(resource, namespace)).items:
+                    self._cluster.saw(item)
         self._behind[resource] = {place: version for place, version in missing.items() if place not in overdue}
-
-
-def _whole(resource: Resource, item: Raw) -> Raw:
-    version = f"{resource.group}/{resource.version}" if resource.group else resource.version
-    return {"apiVersion": version, "kind": resource.kind, **item}
