@@ -1,0 +1,54 @@
+{{/* What the operator may do in the namespaces it watches; nothing more. */}}
+{{- define "headrace.rules" -}}
+- apiGroups: [headrace.dev]
+  resources: [datapipelines, trainjobs, tunejobs, inferenceendpoints]
+  verbs: [list, watch, delete]
+- apiGroups: [headrace.dev]
+  resources: [datapipelines/status, trainjobs/status, tunejobs/status, inferenceendpoints/status]
+  verbs: [update]
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [get, list, watch, create, delete]
+- apiGroups: [""]
+  resources: [secrets]
+  verbs: [create]
+- apiGroups: [""]
+  resources: [configmaps, services]
+  verbs: [list, watch, create, patch, delete]
+- apiGroups: [apps]
+  resources: [deployments]
+  verbs: [list, watch, create, patch, delete]
+- apiGroups: [policy]
+  resources: [poddisruptionbudgets]
+  verbs: [list, watch, create, patch, delete]
+- apiGroups: [networking.k8s.io]
+  resources: [networkpolicies]
+  verbs: [list, watch, create, patch, delete]
+- apiGroups: [events.k8s.io]
+  resources: [events]
+  verbs: [create]
+{{- end }}
+
+{{/* What it may do in its own namespace besides: lead, and keep the key that the runs' tokens are derived from. */}}
+{{- define "headrace.ownRules" -}}
+- apiGroups: [coordination.k8s.io]
+  resources: [leases]
+  verbs: [create]
+- apiGroups: [coordination.k8s.io]
+  resources: [leases]
+  resourceNames: [headrace-operator]
+  verbs: [get, update]
+- apiGroups: [""]
+  resources: [secrets]
+  verbs: [create]
+- apiGroups: [""]
+  resources: [secrets]
+  resourceNames: [headrace-operator-key]
+  verbs: [get]
+{{- end }}
+
+{{- define "headrace.subjects" -}}
+- kind: ServiceAccount
+  name: {{ include "headrace.serviceAccountName" . | quote }}
+  namespace: {{ .Release.Namespace | quote }}
+{{- end }}
