@@ -92,7 +92,10 @@ def test_what_the_operator_is_told() -> None:
     container = container_of(
         render({
             "watch": {"namespaces": ["a", "b"]},
-            "operator": {"storageRoot": "s3://bucket/x", "gpuResource": "amd.com/gpu", "extraArgs": ["--more"]},
+            "operator": {
+                "storageRoot": "s3://bucket/x", "storageClaim": "shared", "isolate": False, "egress": [{"to": []}],
+                "gpuResource": "amd.com/gpu", "extraArgs": ["--more"],
+            },
             "image": {"repository": "r/operator", "digest": f"sha256:{'0' * 64}"},
             "workerImage": {"repository": "r/worker", "tag": "9"},
             "metrics": {"port": 9000},
@@ -102,7 +105,8 @@ def test_what_the_operator_is_told() -> None:
     assert container["command"] == ["headrace", "operator"]
     assert container["args"] == [
         "--namespace=a", "--namespace=b", "--lease-namespace=headrace-system", "--worker-image=r/worker:9",
-        "--storage-root=s3://bucket/x", "--gpu-resource=amd.com/gpu", "--port=9000", "--log-format=json", "--more",
+        "--storage-root=s3://bucket/x", "--storage-claim=shared", "--no-isolate", '--egress=[{"to":[]}]',
+        "--gpu-resource=amd.com/gpu", "--port=9000", "--log-format=json", "--more",
     ]  # fmt: skip
     assert container["ports"] == [{"name": "metrics", "containerPort": 9000}]
     paths = {name: container[f"{name}Probe"]["httpGet"]["path"] for name in ("startup", "liveness", "readiness")}

@@ -20,12 +20,12 @@ def rights(group: str, resource: str, verbs: set[str], name: str = "") -> set[Ri
 WATCHED = set().union(
     *(rights("headrace.dev", kind, {"list", "watch", "delete"}) for kind in KINDS),
     *(rights("headrace.dev", f"{kind}/status", {"update"}) for kind in KINDS),
-    rights("", "pods", {"get", "list", "watch", "create", "delete"}),
+    rights("", "pods", {"list", "watch", "create", "delete"}),
     rights("", "secrets", {"create"}),
     rights("", "configmaps", CONVERGE),
     rights("", "services", CONVERGE),
     rights("apps", "deployments", CONVERGE),
-    rights("policy", "poddisruptionbudgets", CONVERGE),
+    rights("policy", "poddisruptionbudgets", {"list", "watch", "create"}),
     rights("networking.k8s.io", "networkpolicies", CONVERGE),
     rights("events.k8s.io", "events", {"create"}),
 )

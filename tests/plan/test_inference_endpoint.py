@@ -98,10 +98,10 @@ def test_the_first_version_serves_without_a_rollout() -> None:
 
 
 def test_the_saved_stable_version_gets_its_children() -> None:
-    """Router, servers and Service are applied once the decision is saved."""
+    """Router, servers, Service and who may reach them are applied once the decision is saved."""
     planned = plan(seen(InferenceEndpointStatus(stable=OLD), offers=(OLD,)), NOW)
     kinds = sorted(action.manifest["kind"] for action in planned.actions if isinstance(action, Apply))
-    assert kinds == ["ConfigMap", "ConfigMap", "Deployment", "Deployment", "Service"]
+    assert kinds == ["ConfigMap", "ConfigMap", "Deployment", "Deployment", "NetworkPolicy", "NetworkPolicy", "Service"]
 
 
 def test_a_better_version_becomes_the_candidate() -> None:

@@ -61,7 +61,7 @@ def test_a_decision_is_saved_before_it_is_acted_on() -> None:
     job = train_job().model_copy(update={"status": first.status})
     second = plan(observed(job), NOW)
     made = [action.manifest["kind"] for action in second.actions if isinstance(action, Create)]
-    assert made == ["ConfigMap", "Secret", "Service", "Pod", "Pod", "Pod"]
+    assert made == ["ConfigMap", "Secret", "Service", "PodDisruptionBudget", "NetworkPolicy", "Pod", "Pod", "Pod"]
 
 
 def test_a_run_pins_its_dataset_version() -> None:

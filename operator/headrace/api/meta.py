@@ -105,6 +105,9 @@ class ObjectKey:
 
 
 def owner_reference(kind: Kind, metadata: ObjectMeta) -> dict[str, Any]:
-    """The reference that makes a child belong to a custom resource."""
+    """The reference that makes a child belong to a custom resource.
+
+    Without blockOwnerDeletion, which on some clusters takes the right to change the owner's finalizers.
+    """
     return {"apiVersion": API_VERSION, "kind": str(kind), "name": metadata.name, "uid": metadata.uid,
-            "controller": True, "blockOwnerDeletion": True}  # fmt: skip
+            "controller": True}  # fmt: skip

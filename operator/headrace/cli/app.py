@@ -138,27 +138,35 @@ def operator(
         list[str] | None, typer.Option("--namespace", "-n", help="A namespace to work in; all of them when not given.")
     ] = None,
     lease_namespace: Annotated[
-        str | None, typer.Option(help="Where the lease and the operator's key are; the pod's own when not given.")
+        str | None, typer.Option(help="The operator's own namespace, for the lease and its key.")
     ] = None,
     context: Annotated[str | None, typer.Option(help="The context of the kubeconfig.")] = None,
     worker_image: Annotated[str, typer.Option(help="The image of pods whose manifest names none.")] = "headrace-worker",
     storage_root: Annotated[
         str, typer.Option(help="URI of the folder for runs, models and tables.")
     ] = "file:///var/lib/headrace",
+    storage_claim: Annotated[
+        str, typer.Option(help="The PersistentVolumeClaim of each namespace that is mounted at a file: storage root.")
+    ] = "",
     gpu_resource: Annotated[str, typer.Option(help="The accelerator's resource name.")] = "nvidia.com/gpu",
+    isolate: Annotated[bool, typer.Option(help="Give pods a NetworkPolicy.")] = True,
+    egress: Annotated[
+        str, typer.Option(help="A JSON list of egress rules: what pods may reach inside the cluster.")
+    ] = "[]",
     port: Annotated[int, typer.Option(min=1, max=65535, help="Serves /metrics, /healthz and /readyz.")] = 8080,
     log_format: Annotated[LogFormat, typer.Option(help="json or text.")] = LogFormat.JSON,
 ) -> None:
     """Serve the four kinds on a Kubernetes cluster until SIGTERM."""
-    from headrace.cli.operator import run_operator
+    from headrace.cli.operator import own_namespace, read_rules, run_operator
     from headrace.plan.values import Settings
 
-    settings = Settings(storage_root=storage_root, worker_image=worker_image, gpu_resource=gpu_resource)
-    raise typer.Exit(
-        run_operator(
-            settings, tuple(namespace or ()), lease_namespace, context, port, json_logs=log_format == LogFormat.JSON
-        )
-    )
+    own = lease_namespace or own_namespace()
+    settings = Settings(
+        storage_root=storage_root, storage_claim=storage_claim, worker_image=worker_image, gpu_resource=gpu_resource,
+        isolate=isolate, operator_namespace=own, egress=read_rules(egress),
+    )  # fmt: skip
+    json_logs = log_format == LogFormat.JSON
+    raise typer.Exit(run_operator(settings, tuple(namespace or ()), context, port, json_logs=json_logs))
 
 
 @app.command()

@@ -11,6 +11,7 @@ from headrace.api.run_report import VersionTraffic
 from headrace.api.run_spec import Backend, ProbeSpec, RouterSpec, Routing, ServeSpec
 from headrace.plan import labels, manifests
 from headrace.plan.dependents import dataset_of
+from headrace.plan.isolation import network_policy, open_to_users
 from headrace.plan.manifests import Container, Owner
 from headrace.plan.names import child_name, version_place
 from headrace.plan.values import Action, Apply, Create, Delete, Observed, Pod, Push, Raw
@@ -162,7 +163,7 @@ def _wanted(observed: Observed) -> list[Raw]:
         return []
     owner = Owner(Kind.INFERENCE_ENDPOINT, endpoint.metadata, endpoint.spec.pods, endpoint.spec.pod_template)
     secret = manifests.token_secret(owner, child_name(endpoint.metadata, "token"), owner.labels(labels.ROUTER))
-    wanted = [secret, *_router(owner, endpoint, observed)]
+    wanted = [secret, *_policies(owner, endpoint, observed), *_router(owner, endpoint, observed)]
     for version in versions_of(endpoint):
         wanted += _servers(owner, endpoint, version, observed)
     if endpoint.status.rollout and endpoint.spec.rollout.probe:
@@ -170,11 +171,21 @@ def _wanted(observed: Observed) -> list[Raw]:
     return wanted
 
 
+def _policies(owner: Owner, endpoint: InferenceEndpoint, observed: Observed) -> list[Raw]:
+    if observed.settings.local or not observed.settings.isolate:
+        return []
+    own = owner.labels(labels.ROUTER)
+    return [
+        manifests.with_hash(network_policy(owner, child_name(endpoint.metadata, "pods"), own, observed.settings)),
+        manifests.with_hash(open_to_users(owner, child_name(endpoint.metadata, "users"), own)),
+    ]
+
+
 def _router(owner: Owner, endpoint: InferenceEndpoint, observed: Observed) -> list[Raw]:
     name, own = child_name(endpoint.metadata, "router"), owner.labels(labels.ROUTER)
     container = Container(
         MODULE, ("router",), manifests.ROUTER_RESOURCES, {"http": manifests.HTTP_PORT, "report": manifests.REPORT_PORT},
-        config_map=name, secret=child_name(endpoint.metadata, "token"), ready_path="/readyz", ready_port="report",
+        config_map=name, secret=child_name(endpoint.metadata, "token"), stores=False, ready_path="/readyz", ready_port="report",
     )  # fmt: skip
     annotations = {labels.LOCAL_PORT: str(endpoint.spec.local_port)} if endpoint.spec.local_port else None
     service = manifests.service(

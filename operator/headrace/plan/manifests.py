@@ -58,6 +58,8 @@ class Container:
     config_map: str | None = None
     secret: str | None = None
     variables: Mapping[str, str] = field(default_factory=dict)
+    stores: bool = True
+    """Whether it reads or writes the storage."""
     ready_path: str | None = None
     ready_port: str = "http"
 
@@ -92,6 +94,14 @@ def token_secret(owner: Owner, name: str, child_labels: Mapping[str, str]) -> Ra
         "type": "Opaque",
         "immutable": True,
     }
+
+
+def disruption_budget(owner: Owner, name: str, own: Mapping[str, str], selector: Mapping[str, str]) -> Raw:
+    """A PodDisruptionBudget under which none of these pods is evicted: a drain waits for the end of the run."""
+    return {
+        "apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": metadata(owner, name, own),
+        "spec": {"maxUnavailable": 0, "selector": {"matchLabels": dict(sorted(selector.items()))}},
+    }  # fmt: skip
 
 
 def service(
@@ -183,9 +193,9 @@ def pod_spec(owner: Owner, container: Container, settings: Settings, restart_pol
             "resources": {"requests": requests, "limits": {key: value for key, value in requests.items() if key != "cpu"}},
             "securityContext": {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}},
             "terminationMessagePolicy": "FallbackToLogsOnError",
-            "volumeMounts": _mounts(pods, container),
+            "volumeMounts": _mounts(pods, container, settings),
         }],
-        "volumes": _volumes(pods, container),
+        "volumes": _volumes(pods, container, settings),
     }  # fmt: skip
     main = spec["containers"][0]
     if pods.image_pull_policy:
@@ -262,20 +272,31 @@ def _environment(pods: PodSettings, container: Container) -> list[Raw]:
     return own + users
 
 
-def _volumes(pods: PodSettings, container: Container) -> list[Raw]:
+def _storage_path(container: Container, settings: Settings) -> str:
+    """Where the storage claim is mounted; empty if it is not."""
+    if not (settings.storage_claim and container.stores and settings.storage_root.startswith("file://")):
+        return ""
+    return settings.storage_root.removeprefix("file://")
+
+
+def _volumes(pods: PodSettings, container: Container, settings: Settings) -> list[Raw]:
     volumes: list[Raw] = [
         {"name": "tmp", "emptyDir": {}},
         {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": SHARED_MEMORY}},
     ]
     if container.config_map:
         volumes.append({"name": "spec", "configMap": {"name": container.config_map}})
+    if _storage_path(container, settings):
+        volumes.append({"name": "storage", "persistentVolumeClaim": {"claimName": settings.storage_claim}})
     return volumes + [{"name": volume.name, **volume.source} for volume in pods.volumes]
 
 
-def _mounts(pods: PodSettings, container: Container) -> list[Raw]:
+def _mounts(pods: PodSettings, container: Container, settings: Settings) -> list[Raw]:
     mounts: list[Raw] = [{"name": "tmp", "mountPath": "/tmp"}, {"name": "shm", "mountPath": "/dev/shm"}]  # noqa: S108
     if container.config_map:
         mounts.append({"name": "spec", "mountPath": SPEC_FOLDER, "readOnly": True})
+    if path := _storage_path(container, settings):
+        mounts.append({"name": "storage", "mountPath": path})
     return mounts + [
         {"name": volume.name, "mountPath": volume.mount_path, "readOnly": volume.read_only} for volume in pods.volumes
     ]

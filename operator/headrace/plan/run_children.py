@@ -12,6 +12,7 @@ from headrace.api.objects import RunObject
 from headrace.api.run_spec import RunIdentity, RunSpec
 from headrace.api.status import FINISHED, Phase
 from headrace.plan import labels, manifests
+from headrace.plan.isolation import network_policy
 from headrace.plan.manifests import Container, Owner
 from headrace.plan.names import attempt_name, child_name, worker_place
 from headrace.plan.run_kind import RunKind
@@ -136,7 +137,19 @@ def _wanted_others(kind: RunKind, owner: Owner, observed: Observed) -> list[Raw]
             owner, _place(resource, "ray"), head_labels, selector,
             {"ray": (manifests.RAY_PORT, "ray"), "report": (manifests.REPORT_PORT, "report")}, headless=True,
         ),
+        *_protections(owner, resource, observed),
     ]  # fmt: skip
+
+
+def _protections(owner: Owner, resource: RunObject, observed: Observed) -> list[Raw]:
+    """What keeps a run's head from eviction and its pods apart from others'; of no use in local mode."""
+    if observed.settings.local:
+        return []
+    own, heads = owner.labels(labels.HEAD), {labels.UID: resource.metadata.uid, labels.ROLE: labels.HEAD}
+    budget = manifests.disruption_budget(owner, child_name(resource.metadata, "head"), own, heads)
+    if not observed.settings.isolate:
+        return [budget]
+    return [budget, network_policy(owner, child_name(resource.metadata, "pods"), own, observed.settings)]
 
 
 def _pods(kind: RunKind, owner: Owner, observed: Observed, wanted: Mapping[str, int | None]) -> Iterator[Raw]:

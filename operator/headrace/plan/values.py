@@ -63,11 +63,19 @@ class Settings:
     """What the operator was told at its start."""
 
     storage_root: str = "file:///var/lib/headrace"
+    storage_claim: str = ""
+    """The PersistentVolumeClaim, of each namespace, that pods mount at a storage root of the form file:///…"""
     worker_image: str = "headrace-worker"
     gpu_resource: str = "nvidia.com/gpu"
     progress_seconds: float = 10.0
     """The least time between two status writes that only show progress."""
     report_stale_seconds: float = 120.0
+    isolate: bool = True
+    """Whether pods get a NetworkPolicy."""
+    operator_namespace: str = ""
+    """From where reports are pulled."""
+    egress: tuple[Raw, ...] = ()
+    """More that pods may reach, as rules of a NetworkPolicy: a store inside the cluster, say."""
     local: bool = False
 
 
