@@ -11,7 +11,7 @@ FULL := $(VENV)/.full
 export RAY_USAGE_STATS_ENABLED := 0
 export UV_COMPILE_BYTECODE := 1
 
-.PHONY: help quickstart test test-fast test-long simulate check lint types layers generate requirements golden clean
+.PHONY: help cluster-up cluster-down images kind quickstart test test-fast test-long test-cluster simulate check lint types layers generate requirements golden clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,6 +47,9 @@ test-fast: $(FAST) ## Pass the tests that need neither torch nor Ray.
 test-long: $(FULL) ## Pass the tests that take more than a minute each.
 	@$(BIN)/pytest -q -m slow
 
+test-cluster: $(FAST) ## Pass the tests on a real cluster, which is built (20 minutes the first time), started and ended.
+	@HEADRACE_TEST_CLUSTER="$${HEADRACE_TEST_CLUSTER:---node --fake-nodes 4}" $(BIN)/pytest -q -m cluster
+
 simulate: $(FAST) ## Run 20,000 seeds of the simulated cluster.
 	@$(BIN)/python hack/simulate --seeds 20000
 
@@ -70,10 +73,27 @@ golden: $(FAST) ## Rewrite the golden plans; review the diff.
 	@$(BIN)/pytest -q tests/golden --update-golden
 
 requirements: | $(BIN)/uv ## Pin the packages anew, with hashes and without addresses.
-	@pin() { $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate pyproject.toml "$$@"; }; \
-	pin --extra dev --extra operator -o requirements/dev.txt; \
-	pin -c requirements/dev.txt --extra operator -o requirements/operator.txt; \
-	pin -c requirements/dev.txt --extra workers -o requirements/workers.txt
+	@pin() { $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate "$$@"; }; \
+	pin pyproject.toml --extra dev --extra operator -o requirements/dev.txt; \
+	pin pyproject.toml -c requirements/dev.txt --extra operator -o requirements/operator.txt; \
+	pin pyproject.toml -c requirements/dev.txt --extra workers -o requirements/workers.txt; \
+	echo 'hatchling>=1.25' | pin - -c requirements/dev.txt -o requirements/build.txt
+
+cluster-up: ## Start a real cluster on this machine, without Docker: one real node (see hack/cluster/up).
+	@hack/cluster/up --node
+
+cluster-down: ## End that cluster and all its pods.
+	@hack/cluster/down
+
+images: ## Build both images without Docker, and put them into that cluster.
+	@hack/images --import
+
+kind: ## Start a cluster by kind and Docker, with both images and the CustomResourceDefinitions.
+	@kind create cluster --config hack/kind.yaml
+	@docker build --tag localhost/headrace-operator:1 --file operator/Dockerfile .
+	@docker build --tag localhost/headrace-worker:1 --file workers/Dockerfile .
+	@kind load docker-image --name headrace localhost/headrace-operator:1 localhost/headrace-worker:1
+	@kubectl --context kind-headrace apply --server-side --filename crds/
 
 clean: ## Remove the virtual environment and the local state.
 	rm -rf $(VENV) .headrace

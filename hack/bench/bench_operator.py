@@ -1,0 +1,189 @@
+#!/usr/bin/env python3
+"""The operator against the floor: the same pods made directly by a tight client, in the same run on the same cluster.
+
+Needs a cluster with fake nodes (hack/cluster/up --fake-nodes 100 --raised-limits) in KUBECONFIG.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import os
+import re
+import resource
+import signal
+import sys
+import time
+import urllib.request
+import uuid
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+from kube_load import Progress, create, side_by_side, train_job, watch_pods
+
+from headrace.api.objects import parse_object
+from headrace.kube import Api, connect
+from headrace.kube.client import NotFound
+from headrace.plan.plan import plan
+from headrace.plan.values import Create, Observed, Raw, Settings
+
+PORT = 18081
+EMPTY_SECONDS = 180
+
+
+@dataclass(frozen=True)
+class Load:
+    """So many TrainJobs of so many pods, the head among them."""
+
+    jobs: int
+    pods: int
+
+    @property
+    def total(self) -> int:
+        return self.jobs * self.pods
+
+
+def children(manifest: Raw) -> list[Raw]:
+    """What the operator would make for a manifest, without an owner."""
+    named = {**manifest, "metadata": {**manifest["metadata"], "uid": str(uuid.uuid4())}}
+    observed = Observed(parse_object(named), settings=Settings(operator_namespace="default"))
+    now = datetime.now(UTC)
+    started = plan(observed, now).status
+    observed = replace(observed, object=observed.object.model_copy(update={"status": started}))
+    made = [action.manifest for action in plan(observed, now).actions if isinstance(action, Create)]
+    for each in made:
+        each["metadata"].pop("ownerReferences")
+    return made
+
+
+async def direct(api: Api, load: Load, *, everything: bool) -> float:
+    """Seconds until the pods run when a tight client makes them, alone or with every object that a run has."""
+    async with namespace(api) as name:
+        manifests = [children(train_job(name, f"job-{index}", load.pods - 1)) for index in range(load.jobs)]
+        wanted = [each for made in manifests for each in made if everything or each["kind"] == "Pod"]
+        async with watched(api, name) as progress:
+            started = time.perf_counter()
+            await side_by_side([lambda each=each: create(api, each) for each in wanted])
+            return await progress.until(load.total) - started
+
+
+async def by_operator(api: Api, load: Load) -> float:
+    """Seconds until the pods run when TrainJobs are made and the operator does the rest."""
+    async with namespace(api) as name, watched(api, name) as progress:
+        started = time.perf_counter()
+        jobs = [train_job(name, f"job-{index}", load.pods - 1) for index in range(load.jobs)]
+        await side_by_side([lambda each=each: create(api, each) for each in jobs])
+        return await progress.until(load.total) - started
+
+
+@asynccontextmanager
+async def namespace(api: Api) -> AsyncIterator[str]:
+    """A namespace for one measurement, emptied afterwards."""
+    name = f"bench-{uuid.uuid4().hex[:8]}"
+    await api.create("/api/v1/namespaces", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+    try:
+        yield name
+    finally:
+        made = await api.get(f"/api/v1/namespaces/{name}")
+        await api.delete(f"/api/v1/namespaces/{name}", made["metadata"]["uid"])
+        await gone(api, name)
+
+
+@asynccontextmanager
+async def watched(api: Api, name: str) -> AsyncIterator[Progress]:
+    progress = Progress()
+    task = asyncio.create_task(watch_pods(api, name, progress))
+    await asyncio.sleep(0.5)
+    try:
+        yield progress
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+@asynccontextmanager
+async def operator() -> AsyncIterator[asyncio.subprocess.Process]:
+    """The operator as a process of its own, ready."""
+    command = [sys.executable, "-m", "headrace.cli", "operator", "--port", str(PORT), "--log-format", "text"]
+    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.DEVNULL)
+    try:
+        await until(lambda: "headrace_leader 1" in metrics(), 30)
+        yield process
+    finally:
+        process.send_signal(signal.SIGTERM)
+        await process.wait()
+
+
+async def gone(api: Api, name: str) -> None:
+    """Waits until a namespace is gone, so that its end does not burden the next measurement."""
+    async with asyncio.timeout(EMPTY_SECONDS):
+        with contextlib.suppress(NotFound):
+            while True:
+                await api.get(f"/api/v1/namespaces/{name}")
+                await asyncio.sleep(0.5)
+
+
+async def until(fact: Callable[[], bool], seconds: float) -> None:
+    """Waits for a fact; TimeoutError when it does not become one."""
+    ends = time.monotonic() + seconds
+    while not fact():
+        if time.monotonic() > ends:
+            raise TimeoutError
+        await asyncio.sleep(0.1)
+
+
+def metrics() -> str:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{PORT}/metrics", timeout=5) as answer:
+            return str(answer.read().decode())
+    except OSError:
+        return ""
+
+
+def usage(process: asyncio.subprocess.Process) -> tuple[float, float]:
+    """CPU seconds and resident megabytes of the operator."""
+    fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+    resident = int(re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{process.pid}/status").read_text())[1]) / 1024
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK"), resident
+
+
+def requests() -> dict[str, float]:
+    """Requests to the API server by verb and resource."""
+    return {
+        f"{verb} {what}": float(count)
+        for what, verb, count in re.findall(
+            r'headrace_api_requests_total\{code="\d+",resource="([^"]+)",verb="([^"]+)"\} (\S+)', metrics()
+        )
+    }
+
+
+async def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--jobs", type=int, default=200)
+    parser.add_argument("--pods", type=int, default=5)
+    options = parser.parse_args()
+    load = Load(options.jobs, options.pods)
+    api = await connect()
+    resource.setrlimit(resource.RLIMIT_NOFILE, (4096, 4096))
+    try:
+        floor = await direct(api, load, everything=False)
+        full = await direct(api, load, everything=True)
+        print(f"{load.jobs} jobs of {load.pods} pods: bare pods {floor:.2f} s, with every object {full:.2f} s")
+        async with operator() as process:
+            before, asked = usage(process), requests()
+            seconds = await by_operator(api, load)
+            after = usage(process)
+            made = {name: count - asked.get(name, 0) for name, count in requests().items()}
+        own = sum(count for name, count in made.items() if name != "create pods") / load.jobs
+        print(f"operator {seconds:.2f} s: {seconds / floor:.2f} x bare pods, {seconds / full:.2f} x every object")
+        print(f"CPU {after[0] - before[0]:.1f} s, memory {after[1]:.0f} MB, {own:.1f} requests a job besides pods")
+        print({name: count / load.jobs for name, count in sorted(made.items()) if count})
+    finally:
+        await api.close()
+    return 0
+
+
+sys.exit(asyncio.run(main()))
