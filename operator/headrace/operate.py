@@ -30,8 +30,6 @@ from headrace.telemetry import JsonFormatter, Telemetry, gauge, serve
 
 logger = logging.getLogger(__name__)
 
-LEASE = "headrace-operator"
-
 
 @dataclass(frozen=True)
 class Options:
@@ -40,6 +38,8 @@ class Options:
     settings: Settings
     namespaces: tuple[str, ...] = ()
     """Empty for all of them."""
+    name: str = "headrace-operator"
+    """Of its lease; its key has the same with -key."""
     lease_namespace: str = "default"
     context: str | None = None
     port: int = 8080
@@ -74,12 +74,12 @@ class _Operator:
         self._api = api
         self._telemetry = telemetry
         identity = f"{os.environ.get('HOSTNAME') or socket.gethostname()}_{secrets.token_hex(4)}"
-        self._lease = Lease(api, options.lease_namespace, LEASE, identity, options.timing)
+        self._lease = Lease(api, options.lease_namespace, options.name, identity, options.timing)
         self._events = Events(api, identity, lambda: self._lease.held)
         self._queue = Queue(self._work, workers=options.workers)
 
     async def run(self) -> None:
-        key = await operator_key(self._api, self._options.lease_namespace)
+        key = await operator_key(self._api, self._options.lease_namespace, f"{self._options.name}-key")
         self._cluster = KubeCluster(self._api, self._options.settings, key, lambda: self._lease.held)
         self._sweep = Sweep(self._api, self._cluster, self._options.namespaces)
         self._telemetry.gauges(self._gauges)

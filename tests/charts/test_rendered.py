@@ -104,7 +104,7 @@ def test_what_the_operator_is_told() -> None:
     assert container["image"] == f"r/operator@sha256:{'0' * 64}"
     assert container["command"] == ["headrace", "operator"]
     assert container["args"] == [
-        "--namespace=a", "--namespace=b", "--lease-namespace=headrace-system", "--worker-image=r/worker:9",
+        "--namespace=a", "--namespace=b", "--name=headrace", "--lease-namespace=headrace-system", "--worker-image=r/worker:9",
         "--storage-root=s3://bucket/x", "--storage-claim=shared", "--no-isolate", '--egress=[{"to":[]}]',
         "--gpu-resource=amd.com/gpu", "--port=9000", "--log-format=json", "--more",
     ]  # fmt: skip

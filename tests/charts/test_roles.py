@@ -30,10 +30,8 @@ WATCHED = set().union(
     rights("events.k8s.io", "events", {"create"}),
 )
 OWN = set().union(
-    rights("coordination.k8s.io", "leases", {"create"}),
-    rights("coordination.k8s.io", "leases", {"get", "update"}, "headrace-operator"),
-    rights("", "secrets", {"create"}),
-    rights("", "secrets", {"get"}, "headrace-operator-key"),
+    rights("coordination.k8s.io", "leases", {"get", "update"}, "headrace"),
+    rights("", "secrets", {"get", "update"}, "headrace-key"),
 )
 READ, WRITE = {"get", "list", "watch"}, {"create", "update", "patch", "delete", "deletecollection"}
 SCALED = ("datapipelines/scale", "trainjobs/scale")
@@ -98,7 +96,7 @@ def test_no_wildcards_and_no_reading_of_secrets() -> None:
     every = set().union(*(rights_of(raw) for raw in render() if raw["kind"] in {"Role", "ClusterRole"}))
     assert not any("*" in part for right in every for part in right)
     read = {right for right in every if right[1] == "secrets" and right[3] != "create"}
-    assert read == {("", "secrets", "headrace-operator-key", "get")}
+    assert read == {("", "secrets", "headrace-key", verb) for verb in ("get", "update")}
 
 
 def test_users_roles_are_extended() -> None:

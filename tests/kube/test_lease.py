@@ -42,6 +42,15 @@ async def test_one_takes_it_and_the_other_waits_until_it_is_over() -> None:
     assert api.objects[PATH]["spec"]["leaseTransitions"] == 1
 
 
+async def test_the_charts_empty_lease_is_taken_as_it_is() -> None:
+    """Its labels, by which Helm knows it, stay."""
+    api, clock = FakeApi(), Clock()
+    await api.create(LEASE.path("system"), {"metadata": {"name": "operator", "labels": {"a": "b"}}})
+    lease = candidate(api, clock, "first")
+    await lease._look()
+    assert (lease.held, api.objects[PATH]["metadata"]["labels"]) == (True, {"a": "b"})
+
+
 async def test_a_renewal_starts_the_wait_anew() -> None:
     """Whoever renews is not overtaken."""
     api, clock = FakeApi(), Clock()

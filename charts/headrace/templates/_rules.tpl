@@ -33,18 +33,12 @@
 {{- define "headrace.ownRules" -}}
 - apiGroups: [coordination.k8s.io]
   resources: [leases]
-  verbs: [create]
-- apiGroups: [coordination.k8s.io]
-  resources: [leases]
-  resourceNames: [headrace-operator]
+  resourceNames: [{{ include "headrace.fullname" . | quote }}]
   verbs: [get, update]
 - apiGroups: [""]
   resources: [secrets]
-  verbs: [create]
-- apiGroups: [""]
-  resources: [secrets]
-  resourceNames: [headrace-operator-key]
-  verbs: [get]
+  resourceNames: [{{ printf "%s-key" (include "headrace.fullname" .) | quote }}]
+  verbs: [get, update]
 {{- end }}
 
 {{- define "headrace.subjects" -}}

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from headrace.api.base import Model
+from headrace.api.base import NAME_PATTERN, Model
 from headrace.api.edits import transition_rules
 from headrace.api.meta import GROUP, VERSION, Kind
 from headrace.api.objects import MODELS
@@ -72,7 +72,7 @@ def crd(kind: Kind) -> dict[str, Any]:
         "properties": {
             "apiVersion": {"type": "string"},
             "kind": {"type": "string"},
-            "metadata": {"type": "object", "properties": {"name": {"type": "string", "maxLength": 52}}},
+            "metadata": {"type": "object", "properties": {"name": {"type": "string", "maxLength": 52, "pattern": NAME_PATTERN}}},
             "spec": _part(kind, "spec"),
             "status": _listed_by_type(_part(kind, "status")),
         },

@@ -125,7 +125,7 @@ class DataPipelineSpec(RunPolicy):
     quarantine: Quarantine = setting("What happens to bad records.", edit=Edit.NEW_RUN, default=Quarantine())
     schedule: str | None = setting(
         "When the pipeline runs again, in cron's five fields and UTC.",
-        edit=Edit.IN_PLACE, default=None, max_length=128, pattern=r"^(\S+ ){4}\S+$",
+        edit=Edit.IN_PLACE, default=None, max_length=128, pattern=r"^([A-Za-z0-9*/,-]+ ){4}[A-Za-z0-9*/,-]+$",
     )  # fmt: skip
     seed: int = setting("Where every random choice starts.", edit=Edit.NEW_RUN, default=0, ge=0, le=2**31 - 1)
     rules = (

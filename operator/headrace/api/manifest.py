@@ -4,6 +4,7 @@ Reads text only; opening files is the caller's business.
 """
 
 import difflib
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,8 +13,11 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from headrace.api.base import EXACTLY_ONE, NAME_PATTERN, URI_PATTERN
+from headrace.api.manifest_metadata import metadata_faults
 from headrace.api.meta import API_VERSION, Kind, ObjectKey
-from headrace.api.objects import MODELS, HeadraceObject, parse_object
+from headrace.api.nulls import without_nulls
+from headrace.api.objects import MODELS, HeadraceObject
+from headrace.api.scalars import ManifestLoader, as_sent
 
 
 @dataclass(frozen=True)
@@ -100,7 +104,7 @@ def _load_text(source: str, text: str) -> tuple[list[Manifest], list[Problem]]:
     manifests: list[Manifest] = []
     problems: list[Problem] = []
     try:
-        documents = [node for node in yaml.compose_all(text, Loader=yaml.SafeLoader) if not _is_empty(node)]
+        documents = [node for node in yaml.compose_all(text, Loader=ManifestLoader) if not _is_empty(node)]
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         return [], [Problem(source, line, "YAML", f"the character {chr(error.character)!r} is not allowed; remove it")]
@@ -124,10 +128,11 @@ def _load_text(source: str, text: str) -> tuple[list[Manifest], list[Problem]]:
         ]
         try:
             raw = yaml.SafeLoader("").construct_document(node)
-        except (yaml.constructor.ConstructorError, ValueError) as error:
+            text_sent = json.dumps(as_sent(raw), allow_nan=False)
+        except (yaml.constructor.ConstructorError, ValueError, TypeError, RecursionError) as error:
             problems.append(_unconstructible(source, node, error))
             continue
-        manifest, faults = _load_document(source, raw, lines)
+        manifest, faults = _load_document(source, json.loads(text_sent), lines)
         problems += faults
         if manifest:
             manifests.append(manifest)
@@ -213,18 +218,32 @@ def _load_document(source: str, raw: Any, lines: dict[Path, int]) -> tuple[Manif
             Problem(source, lines.get(("kind",), first), subject, f"kind {raw['kind']!r} does not exist; {hint}")
         ]
     raw.pop("status", None)
+    kind = Kind(raw["kind"])
+    metadata = raw["metadata"] if isinstance(raw.get("metadata"), dict) else {}
+    faults = [(path, message) for path, message in metadata_faults(metadata)]
     try:
-        spelled = {spell_path(path): line for path, line in lines.items()}
-        return Manifest(source, first, parse_object(raw), spelled), []
+        # Strictly, as the API server: no text for a number, no number for true.
+        found = MODELS[kind].model_validate_json(json.dumps(without_nulls(kind, raw)), strict=True)
     except ValidationError as error:
-        model = MODELS[Kind(raw["kind"])]
-        return None, [_problem(source, subject, model, fault, lines) for fault in error.errors()]
+        every = error.errors()
+        faults += [(tuple(fault["loc"]), _words(fault, MODELS[kind], fault["loc"])) for fault in every if not _follows(fault, every)]
+    if faults:
+        return None, [
+            Problem(source, _line(path, lines), subject, f"{spell_path(path)}: {words}") for path, words in faults
+        ]
+    return Manifest(source, first, found, {spell_path(path): line for path, line in lines.items()}), []
 
 
-def _problem(source: str, subject: str, model: type[BaseModel], fault: Any, lines: dict[Path, int]) -> Problem:
-    location: Path = tuple(fault["loc"])
-    line = next(lines[location[:end]] for end in range(len(location), -1, -1) if location[:end] in lines)
-    return Problem(source, line, subject, f"{spell_path(location)}: {_words(fault, model, location)}")
+def _follows(fault: Any, every: Sequence[Any]) -> bool:
+    """Whether a list is called too short only because its items are faulty themselves."""
+    place = tuple(fault["loc"])
+    return fault["type"] == "too_short" and any(
+        len(other["loc"]) > len(place) and tuple(other["loc"])[: len(place)] == place for other in every
+    )
+
+
+def _line(path: Path, lines: dict[Path, int]) -> int:
+    return next(lines[path[:end]] for end in range(len(path), -1, -1) if path[:end] in lines)
 
 
 def spell_path(location: Sequence[str | int]) -> str:
@@ -244,7 +263,8 @@ def _words(fault: Any, model: type[BaseModel], location: Path) -> str:
         case "missing":
             return "is required; add it"
         case "rule" if str(fault["msg"]).startswith(EXACTLY_ONE) and isinstance(given, dict):
-            set_here = [name for name, value in given.items() if value is not None]
+            choices = str(fault["msg"]).removeprefix(EXACTLY_ONE).strip().split(", ")
+            set_here = [name for name in choices if given.get(name) is not None]
             fact = "none is" if not set_here else f"{' and '.join(map(str, set_here))} are"
             return f"{fault['msg']}; {fact} written here"
         case "rule" | "quantity":

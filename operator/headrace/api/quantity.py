@@ -17,7 +17,7 @@ FACTORS = {
 
 def parse_quantity(text: str) -> float:
     """The number that a quantity means: cores, bytes or pieces."""
-    match = re.match(PATTERN, text)
+    match = re.fullmatch(PATTERN, text)
     if not match:
         raise ValueError(f"{text!r} is not a quantity; write a number with an optional suffix, such as 500m or 8Gi")
     suffix = match.group(2) or ""
@@ -42,6 +42,6 @@ Quantity = Annotated[
     str,
     BeforeValidator(_to_text),
     AfterValidator(_checked),
-    WithJsonSchema({"anyOf": [{"type": "integer"}, {"type": "string"}], "pattern": PATTERN}),
+    WithJsonSchema({"anyOf": [{"type": "integer"}, {"type": "string"}], "pattern": PATTERN, "minimum": 0}),
 ]
 """An amount of a resource; an integer is read as its decimal text."""

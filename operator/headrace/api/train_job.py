@@ -62,7 +62,7 @@ class ModelSource(Model):
         str | None,
         Field(
             max_length=256,
-            pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$",
+            pattern=r"^[A-Za-z_][A-Za-z0-9_.]*:[A-Za-z_][A-Za-z0-9_]*$",
             description="package.module:function that returns a torch module, in the image or on PYTHONPATH.",
         ),
     ] = None

@@ -137,6 +137,9 @@ def operator(
     namespace: Annotated[
         list[str] | None, typer.Option("--namespace", "-n", help="A namespace to work in; all of them when not given.")
     ] = None,
+    name: Annotated[
+        str, typer.Option(help="The name of its lease; its key's is the same with -key.")
+    ] = "headrace-operator",
     lease_namespace: Annotated[
         str | None, typer.Option(help="The operator's own namespace, for the lease and its key.")
     ] = None,
@@ -166,7 +169,7 @@ def operator(
         isolate=isolate, operator_namespace=own, egress=read_rules(egress),
     )  # fmt: skip
     json_logs = log_format == LogFormat.JSON
-    raise typer.Exit(run_operator(settings, tuple(namespace or ()), context, port, json_logs=json_logs))
+    raise typer.Exit(run_operator(settings, name, tuple(namespace or ()), context, port, json_logs=json_logs))
 
 
 @app.command()

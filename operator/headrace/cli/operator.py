@@ -31,7 +31,7 @@ def read_rules(text: str) -> tuple[Raw, ...]:
 
 
 def run_operator(
-    settings: Settings, namespaces: tuple[str, ...], context: str | None, port: int, *, json_logs: bool
+    settings: Settings, name: str, namespaces: tuple[str, ...], context: str | None, port: int, *, json_logs: bool
 ) -> int:
     """Runs until SIGTERM and returns the exit code."""
-    return operate(Options(settings, namespaces, settings.operator_namespace, context, port, json_logs))
+    return operate(Options(settings, namespaces, name, settings.operator_namespace, context, port, json_logs))

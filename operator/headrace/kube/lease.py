@@ -111,9 +111,8 @@ class Lease:
         now = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
         before = (there or {}).get("spec") or {}
         mine = before.get("holderIdentity") == self._identity
-        metadata = {"name": self._name, "namespace": self._namespace}
-        if there:
-            metadata["resourceVersion"] = there["metadata"]["resourceVersion"]
+        # What others wrote into its metadata, as Helm does, stays.
+        metadata = there["metadata"] if there else {"name": self._name, "namespace": self._namespace}
         return {
             "apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": metadata,
             "spec": {

@@ -97,10 +97,13 @@ def token_secret(owner: Owner, name: str, child_labels: Mapping[str, str]) -> Ra
 
 
 def disruption_budget(owner: Owner, name: str, own: Mapping[str, str], selector: Mapping[str, str]) -> Raw:
-    """A PodDisruptionBudget under which none of these pods is evicted: a drain waits for the end of the run."""
+    """A PodDisruptionBudget under which the one pod that it selects is not evicted: a drain waits for the end of the run.
+
+    minAvailable, because maxUnavailable has Kubernetes ask the owner for its scale, which only some kinds have.
+    """
     return {
         "apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": metadata(owner, name, own),
-        "spec": {"maxUnavailable": 0, "selector": {"matchLabels": dict(sorted(selector.items()))}},
+        "spec": {"minAvailable": 1, "selector": {"matchLabels": dict(sorted(selector.items()))}},
     }  # fmt: skip
 
 
