@@ -22,7 +22,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
-from kube_load import Progress, create, side_by_side, train_job, watch_pods
+from kube_load import Progress, bare_pod, create, side_by_side, train_job, watch_pods
 
 from headrace.api.objects import parse_object
 from headrace.kube import Api, connect
@@ -60,10 +60,12 @@ def children(manifest: Raw) -> list[Raw]:
 
 
 async def direct(api: Api, load: Load, *, everything: bool) -> float:
-    """Seconds until the pods run when a tight client makes them, alone or with every object that a run has."""
+    """Seconds until the pods run when a tight client makes them: bare ones, or a run's own with all its other objects."""
     async with namespace(api) as name:
-        manifests = [children(train_job(name, f"job-{index}", load.pods - 1)) for index in range(load.jobs)]
-        wanted = [each for made in manifests for each in made if everything or each["kind"] == "Pod"]
+        wanted = [bare_pod(name, f"pod-{index}") for index in range(load.total)]
+        if everything:
+            jobs = (train_job(name, f"job-{index}", load.pods - 1) for index in range(load.jobs))
+            wanted = [each for job in jobs for each in children(job)]
         async with watched(api, name) as progress:
             started = time.perf_counter()
             await side_by_side([lambda each=each: create(api, each) for each in wanted])
@@ -108,7 +110,8 @@ async def watched(api: Api, name: str) -> AsyncIterator[Progress]:
 async def operator() -> AsyncIterator[asyncio.subprocess.Process]:
     """The operator as a process of its own, ready."""
     command = [sys.executable, "-m", "headrace.cli", "operator", "--port", str(PORT), "--log-format", "text"]
-    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.DEVNULL)
+    silent = asyncio.subprocess.DEVNULL
+    process = await asyncio.create_subprocess_exec(*command, stdout=silent, stderr=silent)
     try:
         await until(lambda: "headrace_leader 1" in metrics(), 30)
         yield process

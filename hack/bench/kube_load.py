@@ -1,6 +1,7 @@
 """What the operator's benchmark does to a cluster: many objects at once, and a watch that tells when all pods run."""
 
 import asyncio
+import contextlib
 import json
 import ssl
 import time
@@ -35,23 +36,27 @@ class Progress:
 
 
 async def watch_pods(api: Api, namespace: str, progress: Progress) -> None:
-    """Notes every pod of the namespace that runs, until cancelled."""
+    """Notes every pod of the namespace that runs, until cancelled; a watch that ends is opened again and tells all anew."""
     configuration = api.configuration
     context = ssl.create_default_context(cafile=configuration.ssl_ca_cert)
     context.load_cert_chain(configuration.cert_file, configuration.key_file)
     url = f"{configuration.host}{POD.path(namespace)}?watch=true"
-    async with (
-        aiohttp.ClientSession(read_bufsize=2**22) as session,
-        session.get(url, ssl=context, timeout=aiohttp.ClientTimeout(total=None)) as answer,
-    ):
-        async for line in answer.content:
-            # Most events are told from the text: a benchmark should not spend the machine on parsing.
-            if b'"phase":"Running"' not in line:
-                continue
-            event = json.loads(line)
-            if event["type"] != "DELETED":
-                progress.running.add(event["object"]["metadata"]["name"])
-                progress.changed.set()
+    async with aiohttp.ClientSession(read_bufsize=2**22, timeout=aiohttp.ClientTimeout(total=None)) as session:
+        while True:
+            with contextlib.suppress(aiohttp.ClientError):
+                async with session.get(url, ssl=context) as answer:
+                    async for line in answer.content:
+                        _note(line, progress)
+
+
+def _note(line: bytes, progress: Progress) -> None:
+    # Most events are told from the text: a benchmark should not spend the machine on parsing.
+    if b'"phase":"Running"' not in line:
+        return
+    event = json.loads(line)
+    if event["type"] != "DELETED":
+        progress.running.add(event["object"]["metadata"]["name"])
+        progress.changed.set()
 
 
 async def side_by_side(work: Iterable[Callable[[], Awaitable[object]]]) -> None:
@@ -73,6 +78,14 @@ def train_job(namespace: str, name: str, workers: int) -> Raw:
             "dataset": {"table": {"uri": "file:///lake/t", "version": 0}}, "model": {"builtin": "Perceptron"}, "epochs": 1,
             "batchSize": max(64, workers), "workers": {"min": workers, "max": workers, "resources": {"cpu": "100m", "memory": "128Mi"}},
         },
+    }  # fmt: skip
+
+
+def bare_pod(namespace: str, name: str) -> Raw:
+    """The least that a pod can be."""
+    container = {"name": "main", "image": "localhost/any:1"}
+    return {
+        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": namespace}, "spec": {"containers": [container]},
     }  # fmt: skip
 
 

@@ -12,6 +12,8 @@ from headrace.plan.values import Action, Create, Delete, Observed, transitions
 
 logger = logging.getLogger(__name__)
 
+SUMMARY = "Ready"
+
 
 async def reconcile(
     cluster: Cluster, key: ObjectKey, now: datetime, tell: Callable[[ObjectKey, Condition], None] | None = None
@@ -28,8 +30,9 @@ async def reconcile(
     if planned.status != observed.object.status or planned.actions:
         await cluster.save_status(observed, planned.status)
     for condition in transitions(observed.object.status.conditions, planned.status.conditions):
-        said = (condition.type, condition.status, condition.reason, condition.message)
-        logger.info("%s: %s=%s %s: %s", key, *said, extra={"key": key})
+        if condition.type == SUMMARY:
+            # Of the conditions that change together this one says what the others say.
+            logger.info("%s: %s: %s", key, condition.reason, condition.message, extra={"key": key})
         if tell:
             tell(key, condition)
     await _act(cluster, observed, planned.actions)

@@ -1,0 +1,262 @@
+"""Runs of each kind on fake nodes, with the operator killed at one write, and what is left at the end."""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import socket
+import sys
+import time
+import uuid
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from headrace.api.meta import API_VERSION, Kind
+from headrace.api.run_report import ReportPhase
+from headrace.kube import Api, connect
+from headrace.kube.client import NotFound
+from headrace.kube.resources import BY_KIND, CUSTOM, LEASE, POD, WATCHED
+from tests import gen
+from tests.cluster.proxy import Proxy, kubeconfig_for
+
+Raw = dict[str, Any]
+NAME = "headrace-operator"
+STILL_SECONDS = 1.5
+END_SECONDS = 60.0
+TABLE = {"table": {"uri": "file:///lake/t", "version": 0}}
+TRAIN = {"dataset": TABLE, "model": {"builtin": "Perceptron"}, "epochs": 1, "workers": {"min": 1, "max": 2}, "recovery": {"backoffSeconds": 1}}  # fmt: skip
+SPECS: dict[Kind, Raw] = {
+    Kind.DATA_PIPELINE: {
+        "source": {"sample": {"name": "Digits"}}, "sink": {"delta": {}}, "workers": {"min": 1, "max": 2}, "recovery": {"backoffSeconds": 1},
+    },
+    Kind.TRAIN_JOB: {**TRAIN, "rollout": {"endpoint": "one"}},
+    Kind.TUNE_JOB: {
+        "objective": {"metric": "accuracy", "goal": "Maximize"}, "algorithm": {"random": {}}, "budget": {"trials": 2, "parallel": 2},
+        "search": [{"path": "optimizer.learningRate", "uniform": {"low": 0.1, "high": 0.2}}], "recovery": {"backoffSeconds": 1},
+        "template": {**TRAIN, "workers": {"min": 1, "max": 1}},
+    },
+    Kind.INFERENCE_ENDPOINT: {"replicas": {"min": 1, "max": 1}},
+}  # fmt: skip
+TOLERATION = {"tolerations": [{"key": "kwok.x-k8s.io/node", "operator": "Exists"}], "nodeSelector": {"type": "kwok"}}
+
+
+@dataclass(frozen=True)
+class Point:
+    """The moment at which the operator is killed: before or after its nth write; never, for 0."""
+
+    kind: Kind
+    write: int = 0
+    after: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.kind}, {'after' if self.after else 'before'} write {self.write}"
+
+
+@dataclass(frozen=True)
+class End:
+    """What is left when nothing is written any more: the status without times and names, the children, the pods ever seen."""
+
+    status: Raw
+    children: tuple[tuple[str, str], ...]
+    doubled: tuple[str, ...]
+    orphaned: tuple[str, ...]
+
+
+class Namespace:
+    """One run in a namespace of its own, watched by an administrator."""
+
+    def __init__(self, api: Api, kind: Kind, name: str) -> None:
+        self._api, self._kind, self.name = api, kind, name
+        self._uids: dict[str, set[str]] = {}
+        self._told: set[str] = set()
+
+    async def start(self) -> None:
+        await self._api.create(
+            "/api/v1/namespaces", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": self.name}}
+        )
+        await self._make(self._kind)
+        if self._kind == Kind.INFERENCE_ENDPOINT:
+            await self._make(Kind.TRAIN_JOB)
+
+    async def _make(self, kind: Kind) -> None:
+        spec = {**SPECS[kind], "pods": TOLERATION}
+        body = {
+            "apiVersion": API_VERSION,
+            "kind": str(kind),
+            "metadata": {"name": "one", "namespace": self.name},
+            "spec": spec,
+        }
+        await self._api.create(BY_KIND[str(kind)].path(self.name), body)
+
+    async def play(self) -> None:
+        """Looks at the pods once: a head's first attempt fails, its second is complete."""
+        for pod in (await self._api.list(POD, self.name)).items:
+            metadata, own = pod["metadata"], pod["metadata"]["labels"]
+            self._uids.setdefault(metadata["name"], set()).add(metadata["uid"])
+            if (
+                own.get("headrace.dev/role") != "head"
+                or pod["status"].get("phase") != "Running"
+                or metadata["uid"] in self._told
+            ):
+                continue
+            failed = own["headrace.dev/attempt"] == "1"
+            annotations = {
+                "headrace.dev/kwok-exit-after": "10ms", "headrace.dev/kwok-exit-code": "1" if failed else "0",
+                "headrace.dev/kwok-message": "" if failed else report(Kind(own["headrace.dev/kind"])),
+            }  # fmt: skip
+            path = POD.path(self.name, metadata["name"])
+            await self._api._request(
+                "patch", "PATCH", path, None, {"metadata": {"annotations": annotations}}, {"Content-Type": "application/merge-patch+json"},
+            )  # fmt: skip
+            self._told.add(metadata["uid"])
+
+    async def finished(self) -> bool:
+        """Whether the object is where it stays."""
+        status = (await self._object()).get("status") or {}
+        if self._kind == Kind.INFERENCE_ENDPOINT:
+            return "stable" in status
+        return status.get("phase") in ("Complete", "Failed")
+
+    async def _object(self) -> Raw:
+        return await self._api.get(BY_KIND[str(self._kind)].path(self.name, "one"))
+
+    async def end(self) -> End:
+        owners = {
+            each["metadata"]["uid"] for resource in CUSTOM for each in (await self._api.list(resource, self.name)).items
+        }
+        children, orphaned = [], []
+        for resource in WATCHED:
+            if resource in CUSTOM:
+                continue
+            for each in (await self._api.list(resource, self.name)).items:
+                uid = each["metadata"]["uid"]
+                owners |= {uid} if resource.kind == "Deployment" else set()
+                name = without_digest(each["metadata"]["name"])
+                if resource.kind != "Pod" or each["metadata"]["labels"].get("headrace.dev/attempt"):
+                    children.append((resource.kind, name))
+                    if not {reference["uid"] for reference in each["metadata"]["ownerReferences"]} & owners:
+                        orphaned.append(name)
+        doubled = [name for name, uids in self._uids.items() if len(uids) > 1]
+        status = (await self._object())["status"]
+        return End(slim(status), tuple(sorted(children)), tuple(doubled), tuple(orphaned))
+
+    async def drop(self) -> None:
+        path = f"/api/v1/namespaces/{self.name}"
+        with contextlib.suppress(NotFound):
+            await self._api.delete(path, (await self._api.get(path))["metadata"]["uid"])
+
+
+def report(kind: Kind) -> str:
+    """What a head says at its end: always the same."""
+    made: Raw = {"dataset": gen.dataset()} if kind == Kind.DATA_PIPELINE else {"model": gen.model()}
+    return gen.report(ReportPhase.COMPLETE, reason="Complete", **made).final_json()
+
+
+def without_digest(name: str) -> str:
+    """A child's name without its owner's UID."""
+    first, _, rest = name.partition("-")
+    return f"{first}-{rest.partition('-')[2]}" if rest else name
+
+
+def slim(status: Raw) -> Raw:
+    """A status without what differs between two equal runs."""
+    kept = ("phase", "run", "attempt", "restarts", "disruptions", "dataset", "model", "percent", "stable")
+    conditions = sorted((each["type"], each["status"], each["reason"]) for each in status.get("conditions", ()))
+    incidents = [(each["attempt"], each["reason"]) for each in status.get("incidents", ())]
+    return {**{name: status[name] for name in kept if name in status}, "conditions": conditions, "incidents": incidents}
+
+
+class Crash:
+    """The operator behind a proxy, killed at a point and started again."""
+
+    def __init__(self, kubeconfig: Path, scratch: Path) -> None:
+        self._kubeconfig, self._scratch = kubeconfig, scratch
+
+    async def run(self, point: Point) -> tuple[End, list[str]]:
+        """The end of a run, and the writes that the operator made."""
+        os.environ["KUBECONFIG"] = str(self._kubeconfig)
+        api = await connect()
+        name = f"crash-{uuid.uuid4().hex[:8]}"
+        space, proxy = Namespace(api, point.kind, name), Proxy(api)
+        killed = asyncio.Event()
+        try:
+            async with proxy.serving() as port:
+                config = kubeconfig_for(port, self._scratch / f"{name}.yaml")
+                await space.start()
+                operator = await start(config, name)
+
+                def kill(number: int) -> None:
+                    if number == point.write and not killed.is_set():
+                        killed.set()
+                        with contextlib.suppress(ProcessLookupError):
+                            os.kill(operator.pid, signal.SIGKILL)
+
+                setattr(proxy, "after" if point.after else "before", kill)
+                if point.write and not point.after:
+                    proxy.before = dropping(kill, point.write)
+                async with until_still(space, proxy) as waiting:
+                    if point.write:
+                        await asyncio.wait(
+                            {asyncio.create_task(killed.wait()), waiting}, return_when=asyncio.FIRST_COMPLETED
+                        )
+                        assert killed.is_set(), f"{point}: the run ended after {len(proxy.writes)} writes"
+                        await operator.wait()
+                        with contextlib.suppress(NotFound):
+                            lease = await api.get(LEASE.path(name, NAME))
+                            await api.delete(LEASE.path(name, NAME), lease["metadata"]["uid"])
+                        operator = await start(config, name)
+                    await waiting
+                operator.send_signal(signal.SIGTERM)
+                await operator.wait()
+                return await space.end(), proxy.writes
+        finally:
+            await space.drop()
+            await api.close()
+
+
+def dropping(kill: Callable[[int], None], write: int) -> Callable[[int], None]:
+    """Kills, and has the write never reach the server."""
+
+    def before(number: int) -> None:
+        kill(number)
+        if number == write:
+            raise ConnectionResetError
+
+    return before
+
+
+@asynccontextmanager
+async def until_still(space: Namespace, proxy: Proxy) -> AsyncIterator[asyncio.Task[None]]:
+    """A task that plays the pods until the object is where it stays and nothing has been written for a while."""
+
+    async def play() -> None:
+        deadline = time.monotonic() + END_SECONDS
+        while not (await space.finished() and time.monotonic() - proxy.last_write > STILL_SECONDS):
+            assert time.monotonic() < deadline, (
+                f"{space.name} has no end; the writes: {json.dumps(proxy.writes[-20:], indent=1)}"
+            )
+            await space.play()
+            await asyncio.sleep(0.1)
+
+    task = asyncio.create_task(play())
+    try:
+        yield task
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def start(config: Path, namespace: str) -> asyncio.subprocess.Process:
+    """The operator in one namespace."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "headrace.cli", "operator", "--namespace", namespace, "--lease-namespace", namespace, "--port", str(port), "--log-format", "text"]  # fmt: skip
+    log = config.with_suffix(".log").open("a")
+    return await asyncio.create_subprocess_exec(
+        *command, env={**os.environ, "KUBECONFIG": str(config)}, stdout=log, stderr=log
+    )
