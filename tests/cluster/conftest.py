@@ -20,13 +20,18 @@ from typing import Any
 
 import pytest
 
+from headrace.api.crds import PLURALS
+from headrace.api.meta import GROUP, VERSION
+
 HERE = Path(__file__).parent
 HACK = HERE.parent.parent / "hack"
+CRDS = HACK.parent / "crds"
 SCRIPTS = HACK / "cluster"
 FAKE_NODES = 4
 PORTS = 7  # the API server's, and the other components' after it
 BUILD_SECONDS = 3600
 IMAGE_SECONDS = 3600
+DEFINED_SECONDS = 30
 UP_SECONDS = 300
 DOWN_SECONDS = 120
 COMMAND_SECONDS = 60
@@ -111,6 +116,19 @@ def worker_image(cluster: Cluster) -> str:
     return _on_the_node(cluster, "worker")
 
 
+@pytest.fixture(scope="session")
+def defined(cluster: Cluster) -> Cluster:
+    """The cluster with our definitions, once their objects can be listed."""
+    cluster.kubectl("apply", "--server-side", f"--filename={CRDS}")
+    deadline = time.monotonic() + DEFINED_SECONDS
+    for plural in PLURALS.values():
+        # A definition that has just been changed is answered for a moment with 429.
+        while not _is_served(cluster, plural):
+            assert time.monotonic() < deadline, f"{plural} are not served within {DEFINED_SECONDS} s"
+            time.sleep(LOOK_SECONDS)
+    return cluster
+
+
 @pytest.fixture
 def namespace(cluster: Cluster) -> Iterator[str]:
     """A namespace that lives as long as the test."""
@@ -126,6 +144,14 @@ def _on_the_node(cluster: Cluster, image: str) -> str:
     if cluster.environment is not None:
         _run([HACK / "images", "--import", image], cluster.environment, IMAGE_SECONDS)
     return f"localhost/headrace-{image}:1"
+
+
+def _is_served(cluster: Cluster, plural: str) -> bool:
+    try:
+        cluster.kubectl("get", "--raw", f"/apis/{GROUP}/{VERSION}/{plural}")
+    except AssertionError:
+        return False
+    return True
 
 
 def _run(command: list[str | Path], environment: Mapping[str, str], seconds: float) -> None:

@@ -173,12 +173,12 @@ def slim(status: Raw) -> Raw:
 class Crash:
     """The operator behind a proxy, killed at a point and started again."""
 
-    def __init__(self, kubeconfig: Path, scratch: Path) -> None:
-        self._kubeconfig, self._scratch = kubeconfig, scratch
+    def __init__(self, scratch: Path) -> None:
+        """The API server is that of KUBECONFIG."""
+        self._scratch = scratch
 
     async def run(self, point: Point) -> tuple[End, list[str]]:
         """The end of a run, and the writes that the operator made."""
-        os.environ["KUBECONFIG"] = str(self._kubeconfig)
         api = await connect()
         name = f"crash-{uuid.uuid4().hex[:8]}"
         space, proxy = Namespace(api, point.kind, name), Proxy(api)

@@ -14,18 +14,19 @@ from tests.cluster.conftest import Cluster
 from tests.cluster.crash import Crash, End, Point
 from tests.cluster.test_cluster_up import needs_node
 
-CRDS = Path(__file__).parents[2] / "crds"
 AT_ONCE = 3
 STRIDE = int(os.environ.get("HEADRACE_CRASH_STRIDE", "12"))
 """Every so many points one is tried; 1 tries all."""
 
 
 @pytest.mark.parametrize("kind", list(Kind))
-async def test_killed_at_any_write(cluster: Cluster, tmp_path: Path, kind: Kind) -> None:
+async def test_killed_at_any_write(
+    defined: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: Kind
+) -> None:
     """The end is that of a run in which nobody was killed; no pod was made twice and no restart counted twice."""
-    needs_node(cluster, "kwok")
-    cluster.kubectl("apply", "--server-side", f"--filename={CRDS}")
-    crash = Crash(cluster.kubeconfig, tmp_path)
+    needs_node(defined, "kwok")
+    monkeypatch.setenv("KUBECONFIG", str(defined.kubeconfig))
+    crash = Crash(tmp_path)
     expected, writes = await crash.run(Point(kind))
     assert not expected.doubled and not expected.orphaned
     if kind != Kind.INFERENCE_ENDPOINT:
