@@ -18,7 +18,10 @@ def rights(group: str, resource: str, verbs: set[str], name: str = "") -> set[Ri
 
 
 WATCHED = set().union(
-    *(rights("headrace.dev", kind, {"list", "watch", "delete"}) for kind in KINDS),
+    *(
+        rights("headrace.dev", kind, {"list", "watch"} | ({"delete"} if kind != "inferenceendpoints" else set()))
+        for kind in KINDS
+    ),
     *(rights("headrace.dev", f"{kind}/status", {"update"}) for kind in KINDS),
     rights("", "pods", {"list", "watch", "create", "delete"}),
     rights("", "secrets", {"create"}),

@@ -78,11 +78,11 @@ class Namespace:
         await self._api.create(
             "/api/v1/namespaces", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": self.name}}
         )
-        await self._make(self._kind)
+        await self.make(self._kind)
         if self._kind == Kind.INFERENCE_ENDPOINT:
-            await self._make(Kind.TRAIN_JOB)
+            await self.make(Kind.TRAIN_JOB)
 
-    async def _make(self, kind: Kind) -> None:
+    async def make(self, kind: Kind) -> None:
         spec = {**SPECS[kind], "pods": TOLERATION}
         body = {
             "apiVersion": API_VERSION,
@@ -120,6 +120,11 @@ class Namespace:
         if self._kind == Kind.INFERENCE_ENDPOINT:
             return "stable" in status
         return status.get("phase") in ("Complete", "Failed")
+
+    async def phases(self) -> dict[str, str]:
+        """The phase of every object, by kind."""
+        found = [(kind, each) for kind in CUSTOM for each in (await self._api.list(kind, self.name)).items]
+        return {kind.kind: each.get("status", {}).get("phase", "") for kind, each in found}
 
     async def _object(self) -> Raw:
         return await self._api.get(BY_KIND[str(self._kind)].path(self.name, "one"))
@@ -182,7 +187,7 @@ class Crash:
         api = await connect()
         name = f"crash-{uuid.uuid4().hex[:8]}"
         space, proxy = Namespace(api, point.kind, name), Proxy(api)
-        killed = asyncio.Event()
+        killed, operator = asyncio.Event(), None
         try:
             async with proxy.serving() as port:
                 config = kubeconfig_for(port, self._scratch / f"{name}.yaml")
@@ -190,7 +195,7 @@ class Crash:
                 operator = await start(config, name)
 
                 def kill(number: int) -> None:
-                    if number == point.write and not killed.is_set():
+                    if operator is not None and number == point.write and not killed.is_set():
                         killed.set()
                         with contextlib.suppress(ProcessLookupError):
                             os.kill(operator.pid, signal.SIGKILL)
@@ -214,6 +219,8 @@ class Crash:
                 await operator.wait()
                 return await space.end(), proxy.writes
         finally:
+            if operator is not None and operator.returncode is None:
+                operator.kill()
             await space.drop()
             await api.close()
 
@@ -250,12 +257,15 @@ async def until_still(space: Namespace, proxy: Proxy) -> AsyncIterator[asyncio.T
         await asyncio.gather(task, return_exceptions=True)
 
 
-async def start(config: Path, namespace: str) -> asyncio.subprocess.Process:
-    """The operator in one namespace."""
+async def start(config: Path, namespace: str, lease: str = "", name: str = NAME) -> asyncio.subprocess.Process:
+    """The operator for one namespace, its lease in the same or another."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "headrace.cli", "operator", "--namespace", namespace, "--lease-namespace", namespace, "--port", str(port), "--log-format", "text"]  # fmt: skip
+    command = [
+        sys.executable, "-m", "headrace.cli", "operator", "--namespace", namespace, "--lease-namespace", lease or namespace,
+        "--name", name, "--port", str(port), "--log-format", "text",
+    ]  # fmt: skip
     log = config.with_suffix(".log").open("a")
     return await asyncio.create_subprocess_exec(
         *command, env={**os.environ, "KUBECONFIG": str(config)}, stdout=log, stderr=log

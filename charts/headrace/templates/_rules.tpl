@@ -2,7 +2,11 @@
 {{- define "headrace.rules" -}}
 - apiGroups: [headrace.dev]
   resources: [datapipelines, trainjobs, tunejobs, inferenceendpoints]
-  verbs: [list, watch, delete]
+  verbs: [list, watch]
+# Jobs whose time to live is over.
+- apiGroups: [headrace.dev]
+  resources: [datapipelines, trainjobs, tunejobs]
+  verbs: [delete]
 - apiGroups: [headrace.dev]
   resources: [datapipelines/status, trainjobs/status, tunejobs/status, inferenceendpoints/status]
   verbs: [update]
