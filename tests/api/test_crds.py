@@ -88,3 +88,23 @@ def test_conditions_are_a_map_by_type() -> None:
     """Conditions merge by type under server-side apply."""
     conditions = schema_of(Kind.TUNE_JOB)["properties"]["status"]["properties"]["conditions"]
     assert (conditions["x-kubernetes-list-type"], conditions["x-kubernetes-list-map-keys"]) == ("map", ["type"])
+
+
+def maps_with_unknown_fields(node: Any, path: str) -> list[str]:
+    """Every object that keeps unknown fields beside the rules that compare it."""
+    if not isinstance(node, dict):
+        return []
+    own = [path] if node.get("type") == "object" and node.get("x-kubernetes-preserve-unknown-fields") else []
+    return own + [found for name, child in node.items() for found in maps_with_unknown_fields(child, f"{path}.{name}")]
+
+
+@pytest.mark.parametrize("kind", list(Kind))
+def test_free_objects_are_maps_of_anything(kind: Kind) -> None:
+    """Comparing objects with unknown fields, the API server misses a renamed field; only podTemplate must be one."""
+    found = maps_with_unknown_fields(schema_of(kind)["properties"]["spec"], "spec")
+    assert {path.rsplit(".", 1)[1] for path in found} == {"podTemplate"}
+
+
+def test_names_are_labels() -> None:
+    """A name with a point, which the API server would take, is refused as local mode refuses it."""
+    assert "pattern" in schema_of(Kind.TRAIN_JOB)["properties"]["metadata"]["properties"]["name"]

@@ -14,7 +14,7 @@ def test_parse_quantity(text: str, number: float) -> None:
     assert parse_quantity(text) == pytest.approx(number)
 
 
-@pytest.mark.parametrize("given", ["8 Gi", "-1", "1Q", "", 0.5, True])
+@pytest.mark.parametrize("given", ["8 Gi", "-1", -1, "1Q", "", "1\n", 0.5, True])
 def test_bad_quantities_are_refused(given: object) -> None:
     """What Kubernetes would refuse is refused with a remedy."""
     with pytest.raises(ValidationError, match="write a"):

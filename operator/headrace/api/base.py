@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, WithJsonSchema, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, GetJsonSchemaHandler, WithJsonSchema, model_validator
 from pydantic.alias_generators import to_camel
 from pydantic_core import CoreSchema, PydanticCustomError
 
@@ -137,8 +137,33 @@ def edit_of(model: type[Model], name: str) -> Edit:
     )
 
 
-FreeObject = Annotated[dict[str, Any], WithJsonSchema({"type": "object", "x-kubernetes-preserve-unknown-fields": True})]
-"""An object whose fields are its reader's business, kept as written."""
+_ANYTHING = {"x-kubernetes-preserve-unknown-fields": True, "nullable": True}
+_FREE = {"type": "object", "additionalProperties": _ANYTHING}
+FreeObject = Annotated[dict[str, Any], WithJsonSchema(_FREE)]
+"""An object whose fields are its reader's business, kept as written.
+
+A map of anything, because rules of the API server that compare two objects with unknown fields miss a renamed field.
+"""
+
+
+def _with_spec(template: dict[str, Any]) -> dict[str, Any]:
+    if not isinstance(template.get("spec", {}), dict):
+        raise PydanticCustomError("rule", "spec must be a mapping of a pod's fields")
+    return template
+
+
+PodTemplate = Annotated[
+    dict[str, Any],
+    AfterValidator(_with_spec),
+    WithJsonSchema(
+        {
+            "type": "object",
+            "x-kubernetes-preserve-unknown-fields": True,
+            "properties": {"spec": {**_FREE, "description": "Fields of a pod's spec."}},
+        }
+    ),
+]
+"""Fields of a pod, under spec or bare. An object and no map of anything, because rules cannot name such a map."""
 
 NAME_PATTERN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 URI_PATTERN = r"^(file|s3|gs|abfs|abfss|hdfs)://?.+$"

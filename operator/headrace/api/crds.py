@@ -72,7 +72,10 @@ def crd(kind: Kind) -> dict[str, Any]:
         "properties": {
             "apiVersion": {"type": "string"},
             "kind": {"type": "string"},
-            "metadata": {"type": "object", "properties": {"name": {"type": "string", "maxLength": 52, "pattern": NAME_PATTERN}}},
+            "metadata": {
+                "type": "object",
+                "properties": {"name": {"type": "string", "maxLength": 52, "pattern": NAME_PATTERN}},
+            },
             "spec": _part(kind, "spec"),
             "status": _listed_by_type(_part(kind, "status")),
         },

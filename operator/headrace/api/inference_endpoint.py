@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from headrace.api.base import Edit, FreeObject, Model, Rule, Seconds, setting
+from headrace.api.base import Edit, Model, PodTemplate, Rule, Seconds, setting
 from headrace.api.pods import PodSettings, Resources
 
 
@@ -112,6 +112,6 @@ class InferenceEndpointSpec(Model):
     pods: PodSettings = setting(
         "How the pods are made and where they may run.", edit=Edit.IN_PLACE, default=PodSettings()
     )
-    pod_template: FreeObject | None = setting(
+    pod_template: PodTemplate | None = setting(
         "Fields merged over every pod of the endpoint.", edit=Edit.IN_PLACE, default=None
     )

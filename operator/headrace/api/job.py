@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from headrace.api.base import Edit, FreeObject, Model, Seconds, Uri, setting
+from headrace.api.base import Edit, Model, PodTemplate, Seconds, Uri, setting
 from headrace.api.pods import PodSettings
 
 
@@ -41,7 +41,7 @@ class RunPolicy(Model):
     pods: PodSettings = setting(
         "How the pods are made and where they may run.", edit=Edit.NEW_RUN, default=PodSettings()
     )
-    pod_template: FreeObject | None = setting(
+    pod_template: PodTemplate | None = setting(
         "Fields merged over every pod that the run makes, for what the typed fields do not say.",
         edit=Edit.NEW_RUN,
         default=None,

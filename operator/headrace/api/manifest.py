@@ -80,7 +80,11 @@ def load_manifests(texts: Iterable[tuple[str, str]]) -> tuple[list[Manifest], li
     manifests: list[Manifest] = []
     problems: list[Problem] = []
     for source, text in texts:
-        found, faults = _load_text(source, text)
+        try:
+            found, faults = _load_text(source, text)
+        except RecursionError:
+            deep = "nests too deeply, or an alias stands inside its own anchor; write plain values"
+            found, faults = [], [Problem(source, 1, "YAML", deep)]
         manifests += found
         problems += faults
     seen: dict[ObjectKey, Manifest] = {}
@@ -128,11 +132,11 @@ def _load_text(source: str, text: str) -> tuple[list[Manifest], list[Problem]]:
         ]
         try:
             raw = yaml.SafeLoader("").construct_document(node)
-            text_sent = json.dumps(as_sent(raw), allow_nan=False)
-        except (yaml.constructor.ConstructorError, ValueError, TypeError, RecursionError) as error:
+            sent = as_sent(raw)
+        except (yaml.constructor.ConstructorError, ValueError) as error:
             problems.append(_unconstructible(source, node, error))
             continue
-        manifest, faults = _load_document(source, json.loads(text_sent), lines)
+        manifest, faults = _load_document(source, sent, lines)
         problems += faults
         if manifest:
             manifests.append(manifest)
@@ -165,7 +169,7 @@ def _scalars(node: yaml.Node) -> Iterator[yaml.Node]:
 
 def _raises(scalar: yaml.Node) -> bool:
     try:
-        yaml.SafeLoader("").construct_document(scalar)
+        as_sent(yaml.SafeLoader("").construct_document(scalar))
     except ValueError:
         return True
     return False
@@ -220,13 +224,17 @@ def _load_document(source: str, raw: Any, lines: dict[Path, int]) -> tuple[Manif
     raw.pop("status", None)
     kind = Kind(raw["kind"])
     metadata = raw["metadata"] if isinstance(raw.get("metadata"), dict) else {}
-    faults = [(path, message) for path, message in metadata_faults(metadata)]
+    faults: list[tuple[Path, str]] = list(metadata_faults(metadata))
     try:
         # Strictly, as the API server: no text for a number, no number for true.
         found = MODELS[kind].model_validate_json(json.dumps(without_nulls(kind, raw)), strict=True)
     except ValidationError as error:
         every = error.errors()
-        faults += [(tuple(fault["loc"]), _words(fault, MODELS[kind], fault["loc"])) for fault in every if not _follows(fault, every)]
+        faults += [
+            (tuple(fault["loc"]), _words(fault, MODELS[kind], fault["loc"]))
+            for fault in every
+            if not _follows(fault, every)
+        ]
     if faults:
         return None, [
             Problem(source, _line(path, lines), subject, f"{spell_path(path)}: {words}") for path, words in faults
@@ -264,7 +272,7 @@ def _words(fault: Any, model: type[BaseModel], location: Path) -> str:
             return "is required; add it"
         case "rule" if str(fault["msg"]).startswith(EXACTLY_ONE) and isinstance(given, dict):
             choices = str(fault["msg"]).removeprefix(EXACTLY_ONE).strip().split(", ")
-            set_here = [name for name in choices if given.get(name) is not None]
+            set_here = [name for name, value in given.items() if name in choices and value is not None]
             fact = "none is" if not set_here else f"{' and '.join(map(str, set_here))} are"
             return f"{fault['msg']}; {fact} written here"
         case "rule" | "quantity":

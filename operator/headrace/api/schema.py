@@ -64,7 +64,8 @@ def _plain(node: dict[str, Any], definitions: dict[str, Any], path: str) -> dict
                 continue
             case _ if key in DROPPED:
                 continue
-            case "additionalProperties" if value is False:
+            # The API server drops an empty list of properties: the definition would differ from its source for ever.
+            case "additionalProperties" | "properties" if not value:
                 continue
             case "const":
                 schema["enum"] = [value]

@@ -1,0 +1,150 @@
+"""For each field of each spec an edit of it, and the states in which objects are edited."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from headrace.api.meta import Kind
+from headrace.api.status import ACTIVE, Phase
+from tests.cluster.manifests.minimal import MINIMAL, TRAIN, Wire, spec_model
+
+SPREAD = [{"maxSkew": 1}]
+PODS = {"affinity": {"podAffinity": {}}, "topologySpreadConstraints": [{"maxSkew": 2}],
+        "volumes": [{"name": "v", "mountPath": "/v", "source": {"emptyDir": {}}}]}  # fmt: skip
+RUN = {
+    "queueName": "gpus",
+    "podTemplate": {"spec": {"hostname": "a"}},
+    "activeDeadlineSeconds": 100,
+    "ttlSecondsAfterFinished": 100,
+    "pods": PODS,
+}
+FULL: dict[Kind, Wire] = {
+    Kind.DATA_PIPELINE: MINIMAL[spec_model(Kind.DATA_PIPELINE)] | RUN | {"schedule": "0 3 * * *", "steps": [{"scale": {"column": "x"}}]},
+    Kind.TRAIN_JOB: TRAIN | RUN | {"rollout": {"endpoint": "a"}, "model": {"builtin": "Perceptron", "parameters": {"width": 8}}},
+    Kind.TUNE_JOB: MINIMAL[spec_model(Kind.TUNE_JOB)] | RUN | {"rollout": {"endpoint": "a"}, "earlyStopping": {"median": {}}},
+}  # fmt: skip
+"""Specs with every optional field, so that each can be changed and taken away."""
+
+RUN_EDITS: list[Wire] = [
+    {"recovery": {"maxRestarts": 9}},
+    {"activeDeadlineSeconds": 200},
+    {"activeDeadlineSeconds": None},
+    {"ttlSecondsAfterFinished": None},
+    {"queueName": "cpus"},
+    {"queueName": None},
+    {"podTemplate": None},
+    {"podTemplate": {"spec": {"hostname": "b"}}},
+    {"podTemplate": {"spec": {"subdomain": "a"}}},
+    {"pods": {}},
+    {"pods": PODS | {"image": "other:2"}},
+    {"pods": PODS | {"affinity": {"podAntiAffinity": {}}}},
+    {"pods": PODS | {"topologySpreadConstraints": [{"minDomains": 2}]}},
+    {"pods": PODS | {"volumes": [{"name": "v", "mountPath": "/v", "source": {"hostPath": {}}}]}},
+    {"seed": 5},
+]
+EDITS: dict[Kind, list[Wire]] = {
+    Kind.DATA_PIPELINE: [
+        *RUN_EDITS,
+        {"mode": "Stream", "source": {"http": {}}, "steps": []},
+        {"source": {"sample": {"name": "Wine"}}},
+        {"steps": []},
+        {"steps": [{"scale": {"column": "y"}}]},
+        {"sink": {"delta": {"uri": "s3://lake/t"}}},
+        {"sink": {"parquet": {}}},
+        {"workers": {"max": 8}},
+        {"quarantine": {"maxFraction": 1}},
+        {"schedule": None},
+        {"schedule": "0 4 * * *"},
+    ],
+    Kind.TRAIN_JOB: [
+        *RUN_EDITS,
+        {"dataset": {"pipeline": "other"}},
+        {"model": {"builtin": "ImageClassifier", "parameters": {"width": 8}}},
+        {"model": {"builtin": "Perceptron", "parameters": {"depth": 8}}},
+        {"optimizer": {"learningRate": 1}},
+        {"loss": {"meanSquaredError": {}}},
+        {"epochs": 2},
+        {"epochs": None, "steps": 7},
+        {"batchSize": 32},
+        {"evaluation": {"everySteps": 1}},
+        {"parallelism": {"strategy": "FullySharded"}},
+        {"compression": {"bf16": {}}},
+        {"workers": {"min": 2, "max": 4, "desired": 3}},
+        {"checkpoints": {"keep": 9}},
+        {"rollout": None},
+        {"rollout": {"endpoint": "b"}},
+        {"stallSeconds": 1},
+    ],
+    Kind.TUNE_JOB: [
+        *RUN_EDITS,
+        {"objective": {"metric": "loss", "goal": "Minimize"}},
+        {"algorithm": {"random": {}}},
+        {"earlyStopping": None},
+        {"earlyStopping": {"asha": {}}},
+        {"search": [{"path": "batchSize", "choice": {"values": [16, 64]}}]},
+        {"search": [{"path": "batchSize", "choice": {"values": [{"a": 1}]}}]},
+        {"budget": {"trials": 3}},
+        {"template": TRAIN | {"seed": 9}},
+        {"template": TRAIN | {"podTemplate": {"spec": {}}}},
+        {"rollout": None},
+        {"stallSeconds": 1},
+    ],
+}
+ENDPOINT_EDITS: list[Wire] = [
+    {"replicas": {"max": 3}},
+    {"rollout": {"canary": {}}},
+    {"resources": {"cpu": "2"}},
+    {"port": 8080},
+    {"localPort": 9000},
+    {"suspend": True},
+    {"pods": {"image": "other:2"}},
+    {"podTemplate": {"spec": {"hostname": "b"}}},
+]
+
+
+@dataclass(frozen=True)
+class State:
+    """A state of a run in which its object is edited."""
+
+    phase: Phase | None
+    suspend: bool
+
+    @property
+    def name(self) -> str:
+        """The name of an object in this state."""
+        return f"{self.phase or 'new'}-{'suspended' if self.suspend else 'open'}".lower()
+
+    @property
+    def is_guarded(self) -> bool:
+        """Whether what changes the result may not be edited now."""
+        return self.phase in ACTIVE and not self.suspend
+
+    def status(self) -> dict[str, Any]:
+        """The status of an object in this state."""
+        return {"phase": str(self.phase)} if self.phase else {}
+
+    @property
+    def is_thorough(self) -> bool:
+        """Whether every field is edited in this state, or one of each sort."""
+        return self.phase in (Phase.RUNNING, Phase.COMPLETE)
+
+
+ONE_OF_EACH_SORT = ("recovery", "queueName", "seed")
+
+
+def editing() -> Iterator[tuple[Kind, State, int]]:
+    """The kind, the state and the number of each edit."""
+    for kind, edits in EDITS.items():
+        for state in states():
+            for number, edit in enumerate(edits):
+                if state.is_thorough or any(name in ONE_OF_EACH_SORT for name in edit):
+                    yield kind, state, number
+
+
+def states() -> Iterator[State]:
+    """Every phase and none; what is active also with suspend written."""
+    yield State(None, suspend=False)
+    for phase in Phase:
+        yield State(phase, suspend=phase == Phase.SUSPENDED)
+        if phase in ACTIVE:
+            yield State(phase, suspend=True)

@@ -1,0 +1,150 @@
+"""For each rule of each model, values that keep it and values that break it, in every place where the model stands."""
+
+from collections.abc import Iterator
+from typing import get_args
+
+from headrace.api.base import Model, OneOf
+from headrace.api.data_pipeline import DataPipelineSpec
+from headrace.api.inference_endpoint import Canary, Replicas
+from headrace.api.pods import EnvironmentVariable, Workers
+from headrace.api.steps import ColumnRule
+from headrace.api.train_job import Dataset, ModelSource, TrainJobSpec
+from headrace.api.tune_job import Dimension, IntegerRange, LogRange, Range, TuneJobSpec
+from tests.cluster.manifests.cases import Case
+from tests.cluster.manifests.minimal import MINIMAL, TRAIN, Wire, places
+
+PIPELINE = MINIMAL[DataPipelineSpec]
+STREAM = PIPELINE | {"mode": "Stream", "source": {"http": {}}}
+SEARCH = MINIMAL[TuneJobSpec]
+RATE = {"path": "optimizer.learningRate", "logUniform": {"low": 0.001, "high": 0.1}}
+SECRET = {"name": "database", "key": "url"}
+TABLE = {"uri": "s3://bucket/table"}
+
+EXAMPLES: dict[type[Model], dict[str, tuple[list[Wire], list[Wire]]]] = {
+    Workers: {
+        "workers.min must be at most workers.max": (
+            [{"min": 2, "max": 2}, {"min": 1, "max": 64}],
+            [{"min": 3, "max": 2}, {"min": 2}],
+        ),
+        "workers.desired must lie between workers.min and workers.max": (
+            [{"min": 2, "max": 4, "desired": 2}, {"min": 2, "max": 4, "desired": 4}],
+            [{"min": 2, "max": 4, "desired": 1}, {"min": 2, "max": 4, "desired": 5}],
+        ),
+    },
+    EnvironmentVariable: {
+        "set exactly one of value, secret": (
+            [{"name": "A", "value": ""}, {"name": "A", "secret": SECRET}],
+            [{"name": "A"}, {"name": "A", "value": "x", "secret": SECRET}],
+        )
+    },
+    ColumnRule: {
+        "min must be at most max": (
+            [{"name": "age", "min": 1, "max": 1}, {"name": "age", "min": 5}, {"name": "age", "max": -5.5}],
+            [{"name": "age", "min": 1.5, "max": 1}],
+        )
+    },
+    DataPipelineSpec: {
+        "a Stream cannot fit embed or scale; fit them in a Batch pipeline": (
+            [STREAM | {"steps": [{"normalizeText": {}}]}, PIPELINE | {"steps": [{"embed": {}}, {"scale": {"column": "x"}}]}],
+            [STREAM | {"steps": [{"embed": {}}]}, STREAM | {"steps": [{"split": {}}, {"scale": {"column": "x"}}]}],
+        ),
+        "a Stream needs source.kafka or source.http": (
+            [STREAM, STREAM | {"source": {"kafka": {"brokers": ["b:1"], "topics": ["t"]}}}],
+            [PIPELINE | {"mode": "Stream"}],
+        ),
+        "steps may hold at most one split": (
+            [PIPELINE | {"steps": [{"split": {}}, {"normalizeText": {}}]}, PIPELINE | {"steps": []}],
+            [PIPELINE | {"steps": [{"split": {}}, {"normalizeText": {}}, {"split": {"trainFraction": 0.5}}]}],
+        ),
+    },
+    Dataset: {
+        "set exactly one of pipeline, table": (
+            [{"pipeline": "digits", "version": "7"}, {"table": TABLE}],
+            [{}, {"target": "label"}, {"pipeline": "digits", "table": TABLE}],
+        )
+    },
+    ModelSource: {
+        "set exactly one of builtin, module": (
+            [{"builtin": "ImageClassifier"}, {"module": "package.module:function", "parameters": {"depth": {"of": [1]}}}],
+            [{}, {"builtin": "Perceptron", "module": "m:f"}],
+        )
+    },
+    TrainJobSpec: {
+        "set exactly one of epochs, steps": (
+            [TRAIN, {name: value for name, value in TRAIN.items() if name != "epochs"} | {"steps": 5}],
+            [TRAIN | {"steps": 5}, {name: value for name, value in TRAIN.items() if name != "epochs"}],
+        ),
+        "batchSize must be at least workers.max, so that every worker has a record": (
+            [TRAIN | {"batchSize": 4, "workers": {"max": 4}}],
+            [TRAIN | {"batchSize": 3, "workers": {"max": 4}}, TRAIN | {"workers": {"max": 65}}],
+        ),
+    },
+    Range: {"low must be less than high": ([{"low": -1, "high": 0.5}], [{"low": 1, "high": 1}, {"low": 2.5, "high": 1}])},
+    LogRange: {"low must be less than high": ([{"low": 0.1, "high": 1}], [{"low": 1, "high": 1}])},
+    IntegerRange: {"low must be less than high": ([{"low": -1, "high": 0}], [{"low": 1, "high": 1}])},
+    Dimension: {
+        "set exactly one of uniform, logUniform, integer, choice": (
+            [
+                RATE,
+                {"path": "optimizer.momentum", "uniform": {"low": 0, "high": 0.9}},
+                {"path": "batchSize", "integer": {"low": 8, "high": 64, "step": 8}},
+                {"path": "model.parameters.depth", "choice": {"values": [1, "two", None, True, [3], {"four": 4.5}]}},
+            ],
+            [{"path": "batchSize"}, RATE | {"choice": {"values": [1]}}],
+        )
+    },
+    TuneJobSpec: {
+        "search may name a path only once": (
+            [SEARCH | {"search": [*SEARCH["search"], RATE]}],
+            [SEARCH | {"search": [RATE, RATE]}],
+        ),
+        "a grid needs a choice in every dimension of search": (
+            [SEARCH | {"algorithm": {"grid": {}}}],
+            [SEARCH | {"algorithm": {"grid": {}}, "search": [RATE]}],
+        ),
+        "write rollout beside template, not inside it": (
+            [SEARCH | {"rollout": {"endpoint": "digits"}}],
+            [SEARCH | {"template": TRAIN | {"rollout": {"endpoint": "digits"}}}],
+        ),
+    },
+    Replicas: {
+        "replicas.min must be at most replicas.max": ([{"min": 2, "max": 2}], [{"min": 2}, {"min": 3, "max": 2}])
+    },
+    Canary: {
+        "canary weights must rise from step to step": (
+            [{}, {"steps": [{"weight": 1}, {"weight": 2}, {"weight": 99}]}],
+            [{"steps": [{"weight": 50}, {"weight": 10}]}, {"steps": [{"weight": 10}, {"weight": 10}]}],
+        )
+    },
+}  # fmt: skip
+
+
+def examples(model: type[Model]) -> dict[str, tuple[list[Wire], list[Wire]]]:
+    """By a rule's message, what keeps it and what breaks it; of a one-of, each choice keeps it."""
+    if not issubclass(model, OneOf):
+        return EXAMPLES.get(model, {})
+    choices = [
+        {field.alias or name: MINIMAL.get(_plain(field.annotation), {})} for name, field in model.model_fields.items()
+    ]
+    return {model.all_rules()[0].message: (choices, [{}, choices[0] | choices[1]])}
+
+
+def _plain(annotation: object) -> type[Model]:
+    found = next(each for each in get_args(annotation) if each is not type(None))
+    assert isinstance(found, type) and issubclass(found, Model)
+    return found
+
+
+def rule_cases() -> Iterator[Case]:
+    """The cases of all rules: every example in the first place of a model, one of each sort in the others."""
+    seen: set[type[Model]] = set()
+    for place in places():
+        number = 1 if place.model in seen else None
+        seen.add(place.model)
+        for message, (kept, broken) in examples(place.model).items():
+            rule = (place.path, message)
+            name = f"{place.kind}-{place.path}-{message}".replace(" ", "_")
+            for index, value in enumerate(kept[:number]):
+                yield Case.accepted(f"{name}-{index}", place.manifest(value), rule)
+            for index, value in enumerate(broken[:number]):
+                yield Case.refused(f"{name}-{index}", place.manifest(value), place.path, message, rule)
