@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+import typer
 import yaml
 
 import headrace as headrace_package
@@ -17,6 +18,7 @@ from headrace.api.edits import spec_digest
 from headrace.api.meta import Kind
 from headrace.api.status import Incident, Phase
 from headrace.cli import main
+from headrace.cli.app import app
 from headrace.cli.completion import complete_names
 from headrace.cli.state import settings
 from headrace.local import LocalCluster
@@ -374,8 +376,21 @@ def test_crds_are_the_four_definitions(headrace):
 def test_completion_offers_what_the_state_folder_holds(train, pipeline):
     """Tab offers kind/name for every object, and the bare name where it means one."""
     _keep(train(), pipeline("reviews"))
-    assert complete_names("") == ["datapipeline/reviews", "digits", "reviews", "trainjob/digits"]
-    assert complete_names("dat") == ["datapipeline/reviews"]
+    assert _completed("") == ["datapipeline/reviews", "digits", "reviews", "trainjob/digits"]
+    assert _completed("dat") == ["datapipeline/reviews"]
+
+
+@pytest.mark.parametrize("given", [{"namespace": "demo"}, {"context": "prod"}])
+def test_completion_offers_nothing_of_another_world(train, given):
+    """Where a cluster is meant, Tab does not offer what the state folder holds."""
+    _keep(train())
+    assert _completed("", **given) == []
+
+
+def _completed(word, **given):
+    context = typer.Context(typer.main.get_command(app))
+    context.params = given
+    return complete_names(context, word)
 
 
 def test_help_imports_neither_the_api_nor_yaml():

@@ -1,9 +1,13 @@
 """The API's answers as exceptions with a sentence, and the names under which requests are counted."""
 
+import json
+
 import pytest
 
 from headrace.cluster import Conflict, Unavailable
-from headrace.kube.client import ApiError, Exists, NotFound, Refused, Stale, _error, plural_of
+from headrace.kube.client import ApiError, Exists, Home, NotFound, Refused, Stale, _error, connect, plural_of
+from headrace.kube.resources import POD
+from tests.cli.api_server import ApiServer, fault, kubeconfig
 
 
 @pytest.mark.parametrize(
@@ -39,3 +43,71 @@ def test_an_answer_becomes_an_exception(code, body, kind, message):
     assert (type(error), str(error), error.code) == (kind, message, code)
     assert isinstance(error, Unavailable)
     assert isinstance(error, Conflict) == (kind is Stale)
+
+
+def test_the_causes_of_a_refusal_are_kept():
+    """Each with its field, so that a person can be shown the line."""
+    details = {"causes": [{"reason": "FieldValueInvalid", "field": "spec.epochs", "message": "Invalid value: -1"}]}
+    error = _error(422, json.dumps({"reason": "Invalid", "message": "no", "details": details}).encode(), "PATCH", "/x")
+    assert error.causes == (("spec.epochs", "Invalid value: -1"),)
+
+
+@pytest.fixture
+def server(tmp_path, monkeypatch):
+    """An API server that KUBECONFIG leads to."""
+    with ApiServer() as server:
+        (tmp_path / "config").write_text(kubeconfig(server.url))
+        monkeypatch.setenv("KUBECONFIG", str(tmp_path / "config"))
+        yield server
+
+
+async def test_the_kubeconfig_says_what_is_meant(server):
+    """Its current context and the namespace of that context."""
+    api = await connect()
+    try:
+        assert api.home == Home("here", "demo")
+    finally:
+        await api.close()
+
+
+async def test_a_kubeconfig_goes_before_the_pods_own_account(server, tmp_path, monkeypatch):
+    """As it does for kubectl: who sets KUBECONFIG in a pod means that cluster."""
+    monkeypatch.setattr("headrace.kube.client._in_cluster", lambda: True)
+    api = await connect()
+    await api.close()
+    assert api.configuration.host == server.url
+
+
+@pytest.mark.parametrize("text", [None, "a: [", "{}"])
+async def test_a_kubeconfig_that_leads_nowhere_is_a_value_error(server, tmp_path, monkeypatch, text):
+    """With a sentence; outside a pod there is no other way to a cluster."""
+    (tmp_path / "config").unlink() if text is None else (tmp_path / "config").write_text(text)
+    with pytest.raises(ValueError, match="no Kubernetes cluster to talk to: "):
+        await connect()
+
+
+async def test_a_log_comes_in_pieces(server):
+    """A stream is the bytes of the answer; a refusal is an exception as everywhere."""
+    server.logs["p"] = b"x" * 300_000
+    api = await connect()
+    try:
+        pieces = [piece async for piece in api.stream(POD.path("demo", "p", "log"), {"follow": "true"})]
+        assert b"".join(pieces) == server.logs["p"]
+        server.refusals["GET", "p"] = fault(400, "BadRequest", "waiting to start")
+        with pytest.raises(Refused, match="waiting to start"):
+            _ = [piece async for piece in api.stream(POD.path("demo", "p", "log"))]
+    finally:
+        await api.close()
+
+
+async def test_a_dry_run_by_another_manager_is_said_in_the_query(server):
+    """Applying asks for what it was told to; the operator's own way is to force."""
+    asked = []
+    server._answer = lambda method, url, body: asked.append(url.partition("?")[2]) or (200, {})
+    api = await connect()
+    try:
+        await api.apply("/x", {})
+        await api.apply("/x", {}, manager="headrace-cli", force=False, dry_run=True)
+    finally:
+        await api.close()
+    assert asked == ["fieldManager=headrace&force=true", "fieldManager=headrace-cli&force=false&dryRun=All"]

@@ -12,12 +12,12 @@ from headrace.cli.errors import Sentence
 DEBUG_VARIABLE = "HEADRACE_DEBUG"
 
 
-def main(arguments: list[str] | None = None) -> None:
+def main(arguments: list[str] | None = None, program: str | None = None) -> None:
     """Runs one command and exits with its code; an error is one sentence, a traceback only where HEADRACE_DEBUG=1."""
     from headrace.cli.app import app
 
     try:
-        app(arguments)
+        app(arguments, prog_name=program, obj=program)
     except Sentence as error:
         if os.environ.get(DEBUG_VARIABLE) == "1":
             raise
@@ -40,3 +40,10 @@ def main(arguments: list[str] | None = None) -> None:
             sys.exit(1)
         print(f"headrace: {type(error).__name__}: {error} (HEADRACE_DEBUG=1 shows where)", file=sys.stderr)
         sys.exit(1)
+
+
+def kubectl(arguments: list[str] | None = None) -> None:
+    """Runs one command as `kubectl headrace`, which means a cluster unless it cannot."""
+    from headrace.cli.target import PLUGIN
+
+    main(arguments, PLUGIN)

@@ -16,6 +16,12 @@ from headrace.cli.words import plural
 def accept(files: Sequence[str], existing: Sequence[HeadraceObject]) -> list[Manifest]:
     """The manifests of all files; Sentence once all problems have been told on standard error."""
     manifests, problems = check_texts(read_texts(files), existing)
+    refuse(files, manifests, problems)
+    return manifests
+
+
+def refuse(files: Sequence[str], manifests: Sequence[Manifest], problems: Sequence[Problem]) -> None:
+    """Sentence where there are problems, which are told first, or no objects at all."""
     if problems:
         print(told(problems), file=sys.stderr)
         raise Sentence(f"{plural(len(problems), 'problem')}; nothing was done", REFUSED)
@@ -24,7 +30,6 @@ def accept(files: Sequence[str], existing: Sequence[HeadraceObject]) -> list[Man
             f"{', '.join(files)} holds no objects; write a DataPipeline, TrainJob, TuneJob or InferenceEndpoint",
             REFUSED,
         )
-    return manifests
 
 
 def validate_files(files: Sequence[str], state_dir: Path) -> str:

@@ -12,6 +12,7 @@ import typer
 
 from headrace.cli.completion import complete_names
 from headrace.cli.output import LogFormat, Output
+from headrace.cli.target import only_local, target_of
 
 app = typer.Typer(
     name="headrace",
@@ -34,13 +35,25 @@ StateDir = Annotated[
 Name = Annotated[
     str, typer.Argument(metavar="NAME", help="name or kind/name, such as tj/digits.", autocompletion=complete_names)
 ]
+Context = Annotated[
+    str | None, typer.Option("--context", help="A cluster, by its context in the kubeconfig.", show_default=False)
+]
+Namespace = Annotated[
+    str | None, typer.Option("-n", "--namespace", help="A namespace of the cluster.", show_default=False)
+]
 DEFAULT_STATE_DIR = Path(".headrace")
 
 
 @app.command()
 def run(
+    ctx: typer.Context,
     files: Files,
     state_dir: StateDir = DEFAULT_STATE_DIR,
+    on_cluster: Annotated[
+        bool, typer.Option("--on-cluster", help="Apply the manifests to a cluster, and watch.")
+    ] = False,
+    context: Context = None,
+    namespace: Namespace = None,
     until_ready: Annotated[
         bool, typer.Option("--until-ready", help="End once all is Complete or Ready; servers keep running.")
     ] = False,
@@ -49,7 +62,12 @@ def run(
         typer.Option("--timeout", metavar="SECONDS", min=0.0, help="Stop after this long; running again resumes."),
     ] = None,
 ) -> None:
-    """Run manifests on this machine; running them again resumes what was interrupted."""
+    """Run manifests on this machine or on a cluster; running them again resumes what was interrupted."""
+    if target := target_of(ctx, context, namespace, on_cluster=on_cluster):
+        from headrace.cli.on_cluster import run as cluster
+
+        command = f"{target.program} {shlex.join(sys.argv[1:])}"
+        raise typer.Exit(cluster.run(cluster.RunOptions(tuple(files), target, command, timeout)))
     from headrace.cli.run import RunOptions
     from headrace.cli.run import run as run_files
 
@@ -59,6 +77,7 @@ def run(
 
 @app.command()
 def plan(
+    ctx: typer.Context,
     files: Files,
     state_dir: StateDir = DEFAULT_STATE_DIR,
     output: Annotated[
@@ -66,14 +85,26 @@ def plan(
     ] = None,
 ) -> None:
     """Say what `run` would do first; nothing is done."""
+    only_local(ctx, "`kubectl headrace validate FILE` asks the cluster, `headrace plan FILE` plans on this machine")
     from headrace.cli.plan import show_plan
 
     show_plan(files, state_dir, output)
 
 
 @app.command()
-def validate(files: Files, state_dir: StateDir = DEFAULT_STATE_DIR) -> None:
-    """Check manifests and list every problem."""
+def validate(
+    ctx: typer.Context,
+    files: Files,
+    state_dir: StateDir = DEFAULT_STATE_DIR,
+    context: Context = None,
+    namespace: Namespace = None,
+) -> None:
+    """Check manifests and list every problem; for a cluster, its API server is asked too."""
+    if target := target_of(ctx, context, namespace):
+        from headrace.cli.on_cluster import accept
+
+        print(accept.validate_files(target, files))
+        return
     from headrace.cli.accept import validate_files
 
     print(validate_files(files, state_dir))
@@ -81,16 +112,24 @@ def validate(files: Files, state_dir: StateDir = DEFAULT_STATE_DIR) -> None:
 
 @app.command()
 def status(
+    ctx: typer.Context,
     name: Annotated[
         str | None,
         typer.Argument(metavar="[NAME]", help="name or kind/name, such as tj/digits.", autocompletion=complete_names),
     ] = None,
     state_dir: StateDir = DEFAULT_STATE_DIR,
+    context: Context = None,
+    namespace: Namespace = None,
     output: Annotated[
         Output | None, typer.Option("-o", "--output", help="json or yaml: the objects themselves.")
     ] = None,
 ) -> None:
     """Show how things stand; with a name, everything about it."""
+    if target := target_of(ctx, context, namespace):
+        from headrace.cli.on_cluster import status as cluster
+
+        cluster.show_status(target, name, output)
+        return
     from headrace.cli.status import show_status
 
     show_status(state_dir, name, output)
@@ -98,12 +137,20 @@ def status(
 
 @app.command()
 def logs(
+    ctx: typer.Context,
     name: Name,
     state_dir: StateDir = DEFAULT_STATE_DIR,
+    context: Context = None,
+    namespace: Namespace = None,
     follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on as lines are written.")] = False,
     pod: Annotated[str | None, typer.Option("--pod", help="The pod, by its name or its end, such as worker-0.")] = None,
 ) -> None:
     """Print the log of an object's head pod, or of another of its pods."""
+    if target := target_of(ctx, context, namespace):
+        from headrace.cli.on_cluster import logs as cluster
+
+        cluster.show_logs(target, name, pod, follow=follow)
+        return
     from headrace.cli.logs import show_logs
 
     show_logs(state_dir, name, pod, follow=follow)
@@ -111,22 +158,33 @@ def logs(
 
 @app.command()
 def delete(
+    ctx: typer.Context,
     names: Annotated[
         list[str] | None,
         typer.Argument(metavar="[NAME…]", help="name or kind/name, such as tj/digits.", autocompletion=complete_names),
     ] = None,
     state_dir: StateDir = DEFAULT_STATE_DIR,
-    everything: Annotated[bool, typer.Option("--all", help="Every object of the state folder.")] = False,
+    context: Context = None,
+    namespace: Namespace = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Every object of the state folder, or of the namespace.")
+    ] = False,
 ) -> None:
     """Delete objects; their data is kept."""
+    if target := target_of(ctx, context, namespace):
+        from headrace.cli.on_cluster import delete as cluster
+
+        cluster.delete(target, names or [], everything=everything)
+        return
     from headrace.cli.delete import delete as delete_objects
 
     delete_objects(state_dir, names or [], everything=everything)
 
 
 @app.command()
-def stop(state_dir: StateDir = DEFAULT_STATE_DIR) -> None:
+def stop(ctx: typer.Context, state_dir: StateDir = DEFAULT_STATE_DIR) -> None:
     """Stop all that still runs in the state folder; workers checkpoint first."""
+    only_local(ctx, "on a cluster, `kubectl headrace delete NAME` ends an object and suspend: true pauses it")
     from headrace.cli.stop import stop as stop_everything
 
     stop_everything(state_dir)

@@ -1,6 +1,6 @@
 """What one file alone cannot show: references to objects that exist nowhere, and requests that this version cannot meet.
 
-Pure: the manifests and the objects of the state folder in, problems out.
+Pure: the manifests and the objects of the world in, problems out.
 """
 
 import difflib
@@ -18,13 +18,20 @@ def check_texts(
 ) -> tuple[list[Manifest], list[Problem]]:
     """The objects of all texts and every problem, in the order in which they are written."""
     manifests, problems = load_manifests(texts)
-    problems += _dangling(manifests, problems, existing)
+    return manifests, check_manifests(manifests, problems, existing, "the state folder")
+
+
+def check_manifests(
+    manifests: Sequence[Manifest], faults: Sequence[Problem], existing: Sequence[HeadraceObject], where: str
+) -> list[Problem]:
+    """Every problem, in the order in which they are written: the faults of reading, and those of what was read."""
+    problems = [*faults, *_dangling(manifests, faults, existing, where)]
     problems += [
         Problem(manifest.source, manifest.line_of(sentence.partition(" ")[0]), subject(manifest.object), sentence)
         for manifest in manifests
         if (sentence := missing_support(manifest.object))
     ]
-    return manifests, sorted(problems, key=lambda problem: (problem.source, problem.line))
+    return sorted(problems, key=lambda problem: (problem.source, problem.line))
 
 
 def subject(resource: HeadraceObject) -> str:
@@ -33,7 +40,7 @@ def subject(resource: HeadraceObject) -> str:
 
 
 def _dangling(
-    manifests: Sequence[Manifest], problems: Sequence[Problem], existing: Sequence[HeadraceObject]
+    manifests: Sequence[Manifest], problems: Sequence[Problem], existing: Sequence[HeadraceObject], where: str
 ) -> list[Problem]:
     # An object whose own manifest is faulty was written all the same: its absence is not a second problem.
     faulty = {problem.subject for problem in problems}
@@ -42,7 +49,9 @@ def _dangling(
     for manifest in manifests:
         for field, key in _references(manifest.object):
             if key not in known and f"{key.kind} {key.name}" not in faulty:
-                sentence = f"{field}: there is no {key.kind} {key.name} in these files or in the state folder; {_hint(key, known)}"
+                sentence = (
+                    f"{field}: there is no {key.kind} {key.name} in these files or in {where}; {_hint(key, known)}"
+                )
                 found.append(Problem(manifest.source, manifest.line_of(field), subject(manifest.object), sentence))
     return found
 

@@ -1,11 +1,15 @@
-"""What the shell offers after Tab: the names of the objects in the state folder. Never fails, never writes."""
+"""What the shell offers after Tab: the names of the objects in the state folder. Never fails, never writes, asks no cluster."""
 
 import os
 from pathlib import Path
 
+import typer
 
-def complete_names(incomplete: str) -> list[str]:
+
+def complete_names(context: typer.Context, incomplete: str) -> list[str]:
     """kind/name and, where it means one object, name alone, for what has been typed so far."""
+    if context.obj or context.params.get("context") or context.params.get("namespace"):
+        return []  # a cluster's objects are meant
     from headrace.cli.errors import Sentence
     from headrace.cli.references import spell
     from headrace.cli.state import DEFAULT, VARIABLE, saved_objects

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from headrace.api.meta import Condition
 from headrace.api.objects import HeadraceObject
 from headrace.cli.references import spell
 from headrace.cli.view import shown_name
@@ -15,19 +16,30 @@ READ_BYTES = 64 * 1024
 
 def failure_lines(resource: HeadraceObject, log: Path | None) -> list[str]:
     """What to tell of an object that failed, or that waits for what cannot come."""
-    conditions = resource.status.conditions
-    failed = find(conditions, "Failed")
-    fact = failed if failed and failed.status == "True" else find(conditions, "Ready")
-    words = (resource.status.phase, fact.reason, fact.message) if fact else (resource.status.phase,)
-    lines = [f"{resource.key.kind} {shown_name(resource.key)}: {': '.join(dict.fromkeys(map(str, words)))}"]
     if log is None:
-        return lines
+        return [_sentence(resource)]
     where = f"  log: {place(log)} (the whole: headrace logs {spell(resource.key)})"
-    tail = last_lines(log, TOLD_LINES)
+    return with_tail(resource, where, last_lines(log, TOLD_LINES))
+
+
+def with_tail(resource: HeadraceObject, where: str, tail: Sequence[str]) -> list[str]:
+    """What to tell of an object that failed, with where its log is and the log's end."""
+    fact = _fact(resource)
     if fact and any(f"{fact.reason}: {first_line(fact.message)}" in text for text in tail):
         # The run ended by saying just this: what else is at the log's end is Ray's, and hides it.
-        return [*lines, where]
-    return [*lines, f"{where}; its last lines:", *(f"  | {text}" for text in tail)]
+        return [_sentence(resource), where]
+    return [_sentence(resource), f"{where}; its last lines:", *(f"  | {text}" for text in tail)]
+
+
+def _fact(resource: HeadraceObject) -> Condition | None:
+    failed = find(resource.status.conditions, "Failed")
+    return failed if failed and failed.status == "True" else find(resource.status.conditions, "Ready")
+
+
+def _sentence(resource: HeadraceObject) -> str:
+    fact = _fact(resource)
+    words = (resource.status.phase, fact.reason, fact.message) if fact else (resource.status.phase,)
+    return f"{resource.key.kind} {shown_name(resource.key)}: {': '.join(dict.fromkeys(map(str, words)))}"
 
 
 def first_line(text: str) -> str:

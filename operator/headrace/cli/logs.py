@@ -4,7 +4,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 from headrace.api.meta import ObjectKey
 from headrace.cli.errors import REFUSED, Sentence
@@ -15,8 +15,9 @@ from headrace.plan import labels
 LOOK_AGAIN_SECONDS = 0.3
 CHUNK_BYTES = 64 * 1024
 
-Logs = Sequence[tuple[str, Path]]
-"""(pod name, path), the one written to last at the end."""
+Log = TypeVar("Log")
+Logs = Sequence[tuple[str, Log]]
+"""(pod name, path or pod), the newest at the end."""
 
 
 def show_logs(state_dir: Path, name: str, pod: str | None, *, follow: bool) -> None:
@@ -34,7 +35,7 @@ def show_logs(state_dir: Path, name: str, pod: str | None, *, follow: bool) -> N
     follow_logs(lambda: choose(saved_logs(state_dir, key), key, pod))
 
 
-def choose(logs: Logs, key: ObjectKey, pod: str | None) -> Mapping[str, Path]:
+def choose(logs: Logs[Log], key: ObjectKey, pod: str | None) -> Mapping[str, Log]:
     """The logs meant: of the pod named, else of the newest head, else of every pod; Sentence if there is no such pod."""
     if pod is not None:
         found = {name: path for name, path in logs if name == pod or name.endswith(f"-{pod}")}
@@ -48,12 +49,12 @@ def choose(logs: Logs, key: ObjectKey, pod: str | None) -> Mapping[str, Path]:
     return {head[0]: head[1]} if head else dict(logs)
 
 
-def newest_head(logs: Logs) -> tuple[str, Path] | None:
+def newest_head(logs: Logs[Log]) -> tuple[str, Log] | None:
     """The log of the newest attempt's head; None where no pod is a head."""
     return next(((name, path) for name, path in reversed(logs) if name.endswith(f"-{labels.HEAD}")), None)
 
 
-def main_log(logs: Logs) -> Path | None:
+def main_log(logs: Logs[Path]) -> Path | None:
     """The one log to point at: the newest head's, else the newest."""
     head = newest_head(logs) or (logs[-1] if logs else None)
     return head[1] if head else None

@@ -40,10 +40,16 @@ class Outcome:
 
 def gather(everything: Sequence[HeadraceObject], given: frozenset[ObjectKey], state_dir: Path) -> Outcome:
     """The outcome of the given objects among all."""
+    outcome = of_objects(everything, given)
+    logs = {key: path for key in outcome.standings if (path := main_log(saved_logs(state_dir, key)))}
+    return Outcome(outcome.resources, outcome.standings, logs)
+
+
+def of_objects(everything: Sequence[HeadraceObject], given: frozenset[ObjectKey]) -> Outcome:
+    """The outcome of the given objects among all, where no log is a file."""
     objects = {resource.key: resource for resource in everything}
     mine = tuple(sorted((objects[key] for key in given if key in objects), key=display_order))
-    logs = {resource.key: path for resource in mine if (path := main_log(saved_logs(state_dir, resource.key)))}
-    return Outcome(mine, {resource.key: standing(resource, objects) for resource in mine}, logs)
+    return Outcome(mine, {resource.key: standing(resource, objects) for resource in mine}, {})
 
 
 def made_lines(outcome: Outcome) -> list[str]:

@@ -30,24 +30,27 @@ def parse_reference(text: str) -> tuple[Kind | None, str]:
     return (parse_kind(word), name) if slash else (None, text)
 
 
-def find_keys(text: str, keys: Iterable[ObjectKey]) -> list[ObjectKey]:
-    """The objects that a reference means, one at least; Sentence with close matches if there is none."""
+NOTHING = "the state folder has no objects; `headrace run FILE` makes some"
+
+
+def find_keys(text: str, keys: Iterable[ObjectKey], nothing: str = NOTHING) -> list[ObjectKey]:
+    """The objects that a reference means, one at least; Sentence with close matches, or with `nothing`, if there is none."""
     known = sorted(keys, key=str)
     kind, name = parse_reference(text)
     found = [key for key in known if key.name == name and kind in (None, key.kind)]
     if found:
         return found
     if not known:
-        raise Sentence(f"there is no {text}: the state folder has no objects; `headrace run FILE` makes some", REFUSED)
+        raise Sentence(f"there is no {text}: {nothing}", REFUSED)
     close = difflib.get_close_matches(name, sorted({key.name for key in known}), n=3, cutoff=0.5)
     near = [key for key in known if key.name in close]
     hint = f"did you mean {' or '.join(map(spell, near))}?" if near else f"there are: {', '.join(map(spell, known))}"
     raise Sentence(f"there is no {text}; {hint}", REFUSED)
 
 
-def find_key(text: str, keys: Sequence[ObjectKey]) -> ObjectKey:
+def find_key(text: str, keys: Sequence[ObjectKey], nothing: str = NOTHING) -> ObjectKey:
     """The one object that a reference means; Sentence if there is none, or several of different kinds."""
-    found = find_keys(text, keys)
+    found = find_keys(text, keys, nothing)
     if len(found) > 1:
         raise Sentence(f"{text} means {' and '.join(map(spell, found))}; write one of these", REFUSED)
     return found[0]

@@ -54,8 +54,8 @@ def _traffic(endpoint: InferenceEndpoint) -> str:
     return shares
 
 
-def finished_already(resource: HeadraceObject) -> str | None:
-    """The sentence for an object that has nothing left to do; None where it has, or serves."""
+def finished_already(resource: HeadraceObject, delete: str = "") -> str | None:
+    """The sentence for an object that has nothing left to do; None where it has, or serves. `delete` deletes it."""
     if isinstance(resource, InferenceEndpoint) or resource.status.phase not in FINISHED:
         return None
     if resource.status.observed_generation < resource.metadata.generation:
@@ -65,4 +65,4 @@ def finished_already(resource: HeadraceObject) -> str | None:
         made = result(resource)
         facts = f"run {status.run}, {made}" if made else f"run {status.run}"
         return f"{name}: Complete already ({facts}); {NOTHING_LEFT[resource.key.kind]}"
-    return f"{name}: Failed already (run {status.run}); an edit of its manifest, or `headrace delete {spell(resource.key)}`, lets it run again"
+    return f"{name}: Failed already (run {status.run}); an edit of its manifest, or `{delete or f'headrace delete {spell(resource.key)}'}`, lets it run again"

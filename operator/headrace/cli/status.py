@@ -1,8 +1,11 @@
 """`headrace status`: how things stood when they were last saved, as a table, in detail, or as data."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from headrace.api.objects import HeadraceObject
 from headrace.cli.details import details
 from headrace.cli.output import Output, dump
 from headrace.cli.paper import paper
@@ -10,6 +13,9 @@ from headrace.cli.references import find_keys
 from headrace.cli.state import is_worked_on, saved_objects
 from headrace.cli.view import display_order, row, table
 from headrace.cli.words import place
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 def show_status(state_dir: Path, name: str | None, output: Output | None) -> None:
@@ -25,11 +31,15 @@ def show_status(state_dir: Path, name: str | None, output: Output | None) -> Non
         print(f"nothing is in {place(state_dir.absolute())} yet; `headrace run FILE` starts something")
         return
     page = paper()
-    now = datetime.now(UTC)
-    if name is None:
-        page.print(table([row(resource, now) for resource in found]))
-    else:
-        for line in (line for resource in found for line in details(resource, now)):
-            page.print(line, soft_wrap=True)
+    write_status(page, found, datetime.now(UTC), whole=name is not None)
     if not is_worked_on(state_dir):
         page.print("as last saved: no headrace command works on this state folder now", soft_wrap=True)
+
+
+def write_status(page: "Console", found: Sequence[HeadraceObject], now: datetime, *, whole: bool) -> None:
+    """Writes a row an object, or everything about each."""
+    if not whole:
+        page.print(table([row(resource, now) for resource in found]))
+        return
+    for line in (line for resource in found for line in details(resource, now)):
+        page.print(line, soft_wrap=True)

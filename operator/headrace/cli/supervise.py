@@ -71,7 +71,7 @@ async def supervise(world: World, watch: Watch, work: Work, screen: Screen, stop
                 return End.OVER
             if clock() >= deadline:
                 return End.TIMED_OUT
-            await _sleep_unless(stop)
+            await sleep_unless(stop)
         return End.STOPPED
     finally:
         for task in tasks:
@@ -90,7 +90,8 @@ def _raise_failure(tasks: Collection[asyncio.Task[None]]) -> None:
             task.result()
 
 
-async def _sleep_unless(stop: asyncio.Event) -> None:
+async def sleep_unless(stop: asyncio.Event) -> None:
+    """Waits for the next tick, or until `stop` is set."""
     try:
         await asyncio.wait_for(stop.wait(), TICK_SECONDS)
     except TimeoutError:

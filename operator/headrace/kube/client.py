@@ -5,13 +5,16 @@ Raw, because the client's typed models cost eighty times what JSON costs for a p
 
 import asyncio
 import json
+import os
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
 import aiohttp
+import yaml
 from kubernetes.aio import config
 from kubernetes.aio.client.api_client import ApiClient
 from kubernetes.aio.client.configuration import Configuration
@@ -27,6 +30,8 @@ REQUEST_SECONDS = 5.0
 LIST_SECONDS = 60.0
 APPLY = "application/apply-patch+yaml"
 JSON = "application/json"
+OWN_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+"""A pod's own namespace."""
 
 Told = Callable[[str, str, int], None]
 """Called after each request with the verb, the plural and the code; 0 where no answer came."""
@@ -35,12 +40,13 @@ Told = Callable[[str, str, int], None]
 class ApiError(Unavailable):
     """The API server said no, or nothing."""
 
-    def __init__(self, code: int, reason: str, message: str) -> None:
-        """Keeps the HTTP code, or 0 where no answer came, Kubernetes' reason, and its sentence."""
+    def __init__(self, code: int, reason: str, message: str, causes: tuple[tuple[str, str], ...] = ()) -> None:
+        """Keeps the HTTP code, or 0 where no answer came, Kubernetes' reason, its sentence, and (field, fact) of each cause."""
         super().__init__(message)
         self.code = code
         self.reason = reason
         self.message = message
+        self.causes = causes
 
 
 class NotFound(ApiError):
@@ -67,13 +73,22 @@ class Listing:
     version: int
 
 
+@dataclass(frozen=True)
+class Home:
+    """What the kubeconfig, or the pod, means where nothing else is said."""
+
+    context: str = ""
+    namespace: str = "default"
+
+
 class Api:
     """One connection pool to one API server."""
 
-    def __init__(self, client: ApiClient, told: Told = lambda *_: None) -> None:
+    def __init__(self, client: ApiClient, told: Told = lambda *_: None, home: Home | None = None) -> None:
         """Takes over the client; `told` hears of every request."""
         self._client = client
         self._told = told
+        self.home = home or Home()
         client.user_agent = f"headrace/{__version__}"
 
     @property
@@ -91,10 +106,16 @@ class Api:
         return await self._request("get", "GET", path, query)
 
     async def list(
-        self, resource: Resource, namespace: str | None, *, name: str = "", metadata_only: bool = False
+        self,
+        resource: Resource,
+        namespace: str | None,
+        *,
+        name: str = "",
+        metadata_only: bool = False,
+        selector: str = "",
     ) -> Listing:
-        """What there is of a resource as the newest state has it: all that is watched, or the one object of this name."""
-        query = {"fieldSelector": f"metadata.name={name}"} if name else {"labelSelector": resource.selector}
+        """What there is of a resource as the newest state has it: all that is watched, what has other labels, or one name."""
+        query = {"fieldSelector": f"metadata.name={name}"} if name else {"labelSelector": selector or resource.selector}
         accept = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1" if metadata_only else JSON
         answer = await self._request(
             "list",
@@ -116,9 +137,11 @@ class Api:
         """PUTs an object; Stale if it has another resourceVersion by now."""
         return await self._request("update", "PUT", path, {"fieldManager": FIELD_MANAGER}, body)
 
-    async def apply(self, path: str, body: Raw) -> Raw:
-        """Server-side applies an object; what others changed in our fields is ours again."""
-        query = {"fieldManager": FIELD_MANAGER, "force": "true"}
+    async def apply(
+        self, path: str, body: Raw, *, manager: str = FIELD_MANAGER, force: bool = True, dry_run: bool = False
+    ) -> Raw:
+        """Server-side applies an object; what others changed in our fields is ours again, or Stale where not `force`."""
+        query = {"fieldManager": manager, "force": str(force).lower(), **({"dryRun": "All"} if dry_run else {})}
         return await self._request("patch", "PATCH", path, query, body, {"Content-Type": APPLY})
 
     async def delete(self, path: str, uid: str, grace_seconds: int | None = None) -> Raw:
@@ -127,6 +150,36 @@ class Api:
         if grace_seconds is not None:
             options["gracePeriodSeconds"] = grace_seconds
         return await self._request("delete", "DELETE", path, None, options)
+
+    async def stream(
+        self, path: str, query: Mapping[str, str] | None = None, silence_seconds: float | None = None
+    ) -> AsyncIterator[bytes]:
+        """What a path answers, in pieces as they come, such as a pod's log; without a bound on silence it waits for ever."""
+        sent, url = await self._addressed("GET", path, query)
+        bounds = aiohttp.ClientTimeout(total=None, sock_connect=REQUEST_SECONDS, sock_read=silence_seconds)
+        code = 0
+        try:
+            answer = await self._client.rest_client.request("GET", url, sent, _request_timeout=bounds)
+            code = answer.status
+            if code >= 400:
+                raise _error(code, await answer.read(), "GET", path)
+            try:
+                async for piece in answer.response.content.iter_any():
+                    yield piece
+            finally:
+                answer.response.close()
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise _unreachable("GET", path, error) from error
+        finally:
+            self._told("get", plural_of(path), code)
+
+    async def _addressed(
+        self, method: str, path: str, query: Mapping[str, str] | None, body: Raw | None = None
+    ) -> tuple[dict[str, str], str]:
+        """The headers and the address of a request."""
+        sent = {"Accept": JSON, "Content-Type": JSON, "User-Agent": self._client.user_agent}
+        await self._client.update_params_for_auth(sent, [], ["BearerToken"], path, method, body)
+        return sent, f"{self.configuration.host}{path}{'?' + urlencode(query) if query else ''}"
 
     async def _request(
         self,
@@ -138,37 +191,57 @@ class Api:
         headers: Mapping[str, str] | None = None,
         seconds: float = REQUEST_SECONDS,
     ) -> Raw:
-        sent = {"Accept": JSON, "Content-Type": JSON, "User-Agent": self._client.user_agent, **(headers or {})}
-        await self._client.update_params_for_auth(sent, [], ["BearerToken"], path, method, body)
-        url = f"{self.configuration.host}{path}{'?' + urlencode(query) if query else ''}"
+        sent, url = await self._addressed(method, path, query, body)
+        sent |= headers or {}
         code = 0
         try:
             async with asyncio.timeout(seconds):
                 answer = await self._client.rest_client.request(method, url, sent, body, _request_timeout=seconds)
                 code, data = answer.status, await answer.read()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            what = str(error) or type(error).__name__
-            raise ApiError(0, "Unreachable", f"the API server does not answer {method} {path}: {what}") from error
+            raise _unreachable(method, path, error) from error
         finally:
             self._told(verb, plural_of(path), code)
         if code >= 400:
             raise _error(code, data, method, path)
-        parsed: Raw = json.loads(data)
+        try:
+            parsed: Raw = json.loads(data)
+        except ValueError as error:
+            # A proxy in between may answer with a page of its own, or with nothing.
+            raise ApiError(code, "Unreadable", f"the answer to {method} {path} is no JSON: {data[:100]!r}") from error
         return parsed
 
 
 async def connect(context: str | None = None, told: Told = lambda *_: None) -> Api:
-    """The API server that a pod is told of, or that the kubeconfig names; ValueError says why there is none."""
+    """The API server that the kubeconfig names, or else that a pod is told of; ValueError says why there is none."""
     configuration = Configuration()
     try:
+        home = await _load(context, configuration)
+        configuration.connection_pool_maxsize = 64
+        return Api(ApiClient(configuration), told, home)
+    except (config.ConfigException, OSError, ssl.SSLError, yaml.YAMLError) as error:
+        raise ValueError(f"no Kubernetes cluster to talk to: {error}; set KUBECONFIG or give --context") from error
+
+
+async def _load(context: str | None, configuration: Configuration) -> Home:
+    """Fills the configuration. A kubeconfig goes before the pod's own account, as it does for kubectl."""
+    files = os.environ.get("KUBECONFIG") or "~/.kube/config"
+    if not _any_file(files):
         if context is None and _in_cluster():
             config.load_incluster_config(client_configuration=configuration)
-        else:
-            await config.load_kube_config(context=context, client_configuration=configuration, persist_config=False)
-    except (config.ConfigException, OSError, ssl.SSLError) as error:
-        raise ValueError(f"no Kubernetes cluster to talk to: {error}; set KUBECONFIG or give --context") from error
-    configuration.connection_pool_maxsize = 64
-    return Api(ApiClient(configuration), told)
+            return Home("", _own_namespace())
+        raise config.ConfigException(f"there is no file {files}")
+    loader = await config.load_kube_config(files, context, configuration, persist_config=False)
+    named = loader.current_context
+    return Home(str(named["name"]), str(named["context"].get("namespace") or "default"))
+
+
+def _any_file(names: str) -> bool:
+    return any(Path(name).expanduser().is_file() for name in names.split(os.pathsep) if name)
+
+
+def _own_namespace() -> str:
+    return OWN_NAMESPACE.read_text().strip() if OWN_NAMESPACE.is_file() else "default"
 
 
 def plural_of(path: str) -> str:
@@ -188,17 +261,26 @@ def _in_cluster() -> bool:
     return True
 
 
+def _unreachable(method: str, path: str, error: Exception) -> ApiError:
+    what = str(error) or type(error).__name__
+    return ApiError(0, "Unreachable", f"the API server does not answer {method} {path}: {what}")
+
+
 def _error(code: int, data: bytes, method: str, path: str) -> ApiError:
+    causes: tuple[tuple[str, str], ...] = ()
     try:
         status: dict[str, Any] = json.loads(data)
         reason, message = str(status.get("reason", "")), str(status.get("message", ""))
+        found = (status.get("details") or {}).get("causes") or ()
+        causes = tuple((str(one.get("field", "")), str(one.get("message", ""))) for one in found)
     except ValueError:
         reason, message = "", data[:300].decode(errors="replace")
     sentence = message or f"{method} {path} was answered with {code}"
     if code == 404:
-        return NotFound(code, reason, sentence)
+        return NotFound(code, reason, sentence, causes)
     if code == 409:
-        return Exists(code, reason, sentence) if reason == "AlreadyExists" else Stale(code, reason, sentence)
+        kind = Exists if reason == "AlreadyExists" else Stale
+        return kind(code, reason, sentence, causes)
     if code in (400, 403, 422):
-        return Refused(code, reason, sentence)
-    return ApiError(code, reason or "Unavailable", f"{method} {path}: {sentence}")
+        return Refused(code, reason, sentence, causes)
+    return ApiError(code, reason or "Unavailable", f"{method} {path}: {sentence}", causes)
