@@ -11,7 +11,7 @@ FULL := $(VENV)/.full
 export RAY_USAGE_STATS_ENABLED := 0
 export UV_COMPILE_BYTECODE := 1
 
-.PHONY: help cluster-up cluster-down images kind quickstart test test-fast test-long test-cluster test-crash simulate check lint types layers generate requirements golden clean
+.PHONY: help cluster-up cluster-down images kind quickstart test test-fast test-long test-cluster test-crash bench-operator simulate check lint types layers generate requirements golden clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -52,6 +52,9 @@ test-cluster: $(FAST) ## Pass the tests on a real cluster, which is built (20 mi
 
 test-crash: $(FAST) ## Kill the operator before and after every write of a run of each kind (half an hour).
 	@HEADRACE_TEST_CLUSTER="--fake-nodes 4" HEADRACE_CRASH_STRIDE=1 $(BIN)/pytest -q -s tests/cluster/test_crash.py
+
+bench-operator: $(FAST) ## Time the operator against a tight client, on the cluster of KUBECONFIG (up --fake-nodes 100 --raised-limits).
+	@$(BIN)/python hack/bench/bench_operator.py
 
 simulate: $(FAST) ## Run 20,000 seeds of the simulated cluster.
 	@$(BIN)/python hack/simulate --seeds 20000

@@ -9,4 +9,4 @@ def test_kopf_watches_and_does_nothing_else():
     assert (chosen.posting.enabled, chosen.scanning.disabled) == (False, True)
     selectors = {str(selector): value for selector, value in chosen.watching.label_selectors.items()}
     assert set(selectors.values()) == {"app.kubernetes.io/managed-by=headrace"}
-    assert len(selectors) == 6
+    assert len(selectors) == 1

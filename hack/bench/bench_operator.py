@@ -15,6 +15,7 @@ import sys
 import time
 import urllib.request
 import uuid
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -32,6 +33,7 @@ from headrace.plan.values import Create, Observed, Raw, Settings
 
 PORT = 18081
 EMPTY_SECONDS = 180
+SETTLE_SECONDS = 3
 
 
 @dataclass(frozen=True)
@@ -72,13 +74,28 @@ async def direct(api: Api, load: Load, *, everything: bool) -> float:
             return await progress.until(load.total) - started
 
 
-async def by_operator(api: Api, load: Load) -> float:
-    """Seconds until the pods run when TrainJobs are made and the operator does the rest."""
+@dataclass(frozen=True)
+class Cost:
+    """What a measurement took: seconds until the pods ran, the operator's CPU seconds and megabytes, its requests."""
+
+    seconds: float
+    cpu: float
+    memory: float
+    requests: dict[str, float]
+
+
+async def by_operator(api: Api, load: Load, process: asyncio.subprocess.Process) -> Cost:
+    """Until the pods run when TrainJobs are made and the operator does the rest; counted until it has come to rest."""
     async with namespace(api) as name, watched(api, name) as progress:
+        before, asked = usage(process), requests()
         started = time.perf_counter()
         jobs = [train_job(name, f"job-{index}", load.pods - 1) for index in range(load.jobs)]
         await side_by_side([lambda each=each: create(api, each) for each in jobs])
-        return await progress.until(load.total) - started
+        seconds = await progress.until(load.total) - started
+        await asyncio.sleep(SETTLE_SECONDS)
+        after, told = usage(process), requests()
+        made = {each: count - asked.get(each, 0) for each, count in told.items() if count != asked.get(each, 0)}
+        return Cost(seconds, after[0] - before[0], after[1], made)
 
 
 @asynccontextmanager
@@ -153,14 +170,13 @@ def usage(process: asyncio.subprocess.Process) -> tuple[float, float]:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK"), resident
 
 
-def requests() -> dict[str, float]:
+def requests() -> Counter[str]:
     """Requests to the API server by verb and resource."""
-    return {
-        f"{verb} {what}": float(count)
-        for what, verb, count in re.findall(
-            r'headrace_api_requests_total\{code="\d+",resource="([^"]+)",verb="([^"]+)"\} (\S+)', metrics()
-        )
-    }
+    found: Counter[str] = Counter()
+    line = r'headrace_api_requests_total\{code="\d+",resource="([^"]+)",verb="([^"]+)"\} (\S+)'
+    for what, verb, count in re.findall(line, metrics()):
+        found[f"{verb} {what}"] += float(count)
+    return found
 
 
 async def main() -> int:
@@ -176,14 +192,13 @@ async def main() -> int:
         full = await direct(api, load, everything=True)
         print(f"{load.jobs} jobs of {load.pods} pods: bare pods {floor:.2f} s, with every object {full:.2f} s")
         async with operator() as process:
-            before, asked = usage(process), requests()
-            seconds = await by_operator(api, load)
-            after = usage(process)
-            made = {name: count - asked.get(name, 0) for name, count in requests().items()}
-        own = sum(count for name, count in made.items() if name != "create pods") / load.jobs
-        print(f"operator {seconds:.2f} s: {seconds / floor:.2f} x bare pods, {seconds / full:.2f} x every object")
-        print(f"CPU {after[0] - before[0]:.1f} s, memory {after[1]:.0f} MB, {own:.1f} requests a job besides pods")
-        print({name: count / load.jobs for name, count in sorted(made.items()) if count})
+            cost = await by_operator(api, load, process)
+        print(
+            f"operator {cost.seconds:.2f} s: {cost.seconds / floor:.2f} x bare pods, {cost.seconds / full:.2f} x every object"
+        )
+        own = sum(count for name, count in cost.requests.items() if name != "create pods") / load.jobs
+        print(f"CPU {cost.cpu:.1f} s, memory {cost.memory:.0f} MB, {own:.1f} requests a job besides its pods:")
+        print(", ".join(f"{name} {count / load.jobs:.2f}" for name, count in sorted(cost.requests.items())))
     finally:
         await api.close()
     return 0

@@ -44,11 +44,45 @@ async def feed(
     )
 
 
+class _NoDiff(kopf.DiffBaseStorage):
+    """Nothing is compared with what was there before: that would copy every object several times an event."""
+
+    def build(self, **_: Any) -> Any:
+        return {}
+
+    def fetch(self, **_: Any) -> Any:
+        return None
+
+    def store(self, **_: Any) -> None:
+        return
+
+
+class _NoProgress(kopf.ProgressStorage):
+    """No handler has progress that would be kept in annotations."""
+
+    def fetch(self, **_: Any) -> Any:
+        return None
+
+    def store(self, **_: Any) -> None:
+        return
+
+    def purge(self, **_: Any) -> None:
+        return
+
+    def touch(self, **_: Any) -> None:
+        return
+
+    def clear(self, *, essence: Any) -> Any:
+        return essence
+
+
 def settings() -> kopf.OperatorSettings:
     """Kopf's settings: it watches, and does nothing else."""
     chosen = kopf.OperatorSettings()
     chosen.posting.enabled = False
     chosen.scanning.disabled = True
+    chosen.persistence.diffbase_storage = _NoDiff()
+    chosen.persistence.progress_storage = _NoProgress()
     chosen.watching.inactivity_timeout = INACTIVITY_SECONDS
     for resource in WATCHED:
         if resource.selector:

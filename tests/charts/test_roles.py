@@ -8,7 +8,7 @@ from tests.charts.rendering import identity, of_kind, one, render
 
 pytestmark = pytest.mark.cluster
 KINDS = ("datapipelines", "trainjobs", "tunejobs", "inferenceendpoints")
-CONVERGE = {"list", "watch", "create", "patch", "delete"}
+CONVERGE = {"list", "create", "patch", "delete"}
 Right = tuple[str, str, str, str]
 """API group, resource, name of the object (empty: any), verb."""
 
@@ -28,7 +28,7 @@ WATCHED = set().union(
     rights("", "configmaps", CONVERGE),
     rights("", "services", CONVERGE),
     rights("apps", "deployments", CONVERGE),
-    rights("policy", "poddisruptionbudgets", {"list", "watch", "create"}),
+    rights("policy", "poddisruptionbudgets", {"list", "create"}),
     rights("networking.k8s.io", "networkpolicies", CONVERGE),
     rights("events.k8s.io", "events", {"create"}),
 )

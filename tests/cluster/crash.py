@@ -19,14 +19,14 @@ from headrace.api.meta import API_VERSION, Kind
 from headrace.api.run_report import ReportPhase
 from headrace.kube import Api, connect
 from headrace.kube.client import NotFound
-from headrace.kube.resources import BY_KIND, CUSTOM, LEASE, POD, WATCHED
+from headrace.kube.resources import BY_KIND, CUSTOM, LEASE, POD, SWEPT
 from tests import gen
 from tests.cluster.proxy import Proxy, kubeconfig_for
 
 Raw = dict[str, Any]
 NAME = "headrace-operator"
 STILL_SECONDS = 1.5
-END_SECONDS = 60.0
+END_SECONDS = 150.0
 TABLE = {"table": {"uri": "file:///lake/t", "version": 0}}
 TRAIN = {"dataset": TABLE, "model": {"builtin": "Perceptron"}, "epochs": 1, "workers": {"min": 1, "max": 2}, "recovery": {"backoffSeconds": 1}}  # fmt: skip
 SPECS: dict[Kind, Raw] = {
@@ -134,7 +134,7 @@ class Namespace:
             each["metadata"]["uid"] for resource in CUSTOM for each in (await self._api.list(resource, self.name)).items
         }
         children, orphaned = [], []
-        for resource in WATCHED:
+        for resource in SWEPT:
             if resource in CUSTOM:
                 continue
             for each in (await self._api.list(resource, self.name)).items:

@@ -39,15 +39,18 @@ EVENT = Resource("Event", "events.k8s.io", "v1", "events")
 LEASE = Resource("Lease", "coordination.k8s.io", "v1", "leases")
 
 CUSTOM = tuple(Resource(str(kind), GROUP, VERSION, PLURALS[kind]) for kind in Kind)
-WATCHED = (
-    *CUSTOM,
-    POD,
+WATCHED = (*CUSTOM, POD)
+"""What tells of itself when it changes."""
+
+SWEPT = (
+    *WATCHED,
     Resource("ConfigMap", "", "v1", "configmaps"),
     Resource("Service", "", "v1", "services"),
     Resource("Deployment", "apps", "v1", "deployments"),
     Resource("PodDisruptionBudget", "policy", "v1", "poddisruptionbudgets"),
     Resource("NetworkPolicy", "networking.k8s.io", "v1", "networkpolicies"),
 )
-"""What the operator may list and watch. Secrets are not among them: it writes them and never reads them back."""
+"""What is looked at now and then. Of the children but pods only the operator's own writes matter, and a sweep finds what
+somebody else did to them; watching them costs more than making them. Secrets are written and never read back."""
 
-BY_KIND = {resource.kind: resource for resource in (*WATCHED, SECRET)}
+BY_KIND = {resource.kind: resource for resource in (*SWEPT, SECRET)}

@@ -13,7 +13,7 @@ from headrace.cluster import Unavailable
 from headrace.kube.client import Api
 from headrace.kube.cluster import KubeCluster
 from headrace.kube.memory import Place
-from headrace.kube.resources import WATCHED, Resource
+from headrace.kube.resources import SWEPT, WATCHED, Resource
 
 logger = logging.getLogger(__name__)
 
@@ -68,7 +68,7 @@ class Sweep:
     async def once(self, *, at_once: bool = False) -> None:
         """One comparison of everything; `at_once` fetches what differs without giving the watches time to tell."""
         started = self._clock()
-        for resource in WATCHED:
+        for resource in SWEPT:
             await self._compare(resource, at_once=at_once or not self.done_once)
         self._done = started
 
@@ -79,6 +79,9 @@ class Sweep:
             listing = await self._api.list(resource, namespace, metadata_only=True)
             listed_at[namespace] = listing.version
             for item in listing.items:
+                if resource not in WATCHED:
+                    # Their metadata is all that is remembered of them.
+                    self._cluster.saw(item)
                 metadata = item["metadata"]
                 place = (resource.kind, metadata["namespace"], metadata["name"])
                 seen[place] = (metadata["uid"], int(metadata["resourceVersion"]))
