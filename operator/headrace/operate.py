@@ -75,12 +75,15 @@ class _Operator:
         self._telemetry = telemetry
         identity = f"{os.environ.get('HOSTNAME') or socket.gethostname()}_{secrets.token_hex(4)}"
         self._lease = Lease(api, options.lease_namespace, options.name, identity, options.timing)
-        self._events = Events(api, identity, lambda: self._lease.held)
+        self._events = Events(api, identity, self._leads)
+        self._catching_up: asyncio.Task[None] | None = None
+        self._caught_up = False
+        """Whether everything was looked at since the lease was gained; before that nothing is written."""
         self._queue = Queue(self._work, workers=options.workers)
 
     async def run(self) -> None:
         key = await operator_key(self._api, self._options.lease_namespace, f"{self._options.name}-key")
-        self._cluster = KubeCluster(self._api, self._options.settings, key, lambda: self._lease.held)
+        self._cluster = KubeCluster(self._api, self._options.settings, key, self._leads)
         self._sweep = Sweep(self._api, self._cluster, self._options.namespaces)
         self._telemetry.gauges(self._gauges)
         stop = _stop_on_signals()
@@ -99,44 +102,53 @@ class _Operator:
         feed = asyncio.create_task(
             handlers.feed(self._api, self._options.namespaces, self._cluster.saw, self._cluster.gone, stop)
         )
-        lease = asyncio.create_task(self._lease.run(self._gained, self._lost))
+        lease = asyncio.create_task(self._lease.run(self._gained))
         work = [
             asyncio.create_task(each)
-            for each in (self._sweep.run(), self._queue.run(), self._wake(), reports.run(lambda: self._lease.held), self._events.run())
+            for each in (self._sweep.run(), self._queue.run(), self._wake(), reports.run(self._leads), self._events.run())
         ]  # fmt: skip
         waiter = asyncio.create_task(_wait(stop))
         done, _ = await asyncio.wait([feed, lease, waiter, *work], return_when=asyncio.FIRST_COMPLETED)
         stop.set()
-        for task in (*work, feed):
+        busy = [*work, feed, *([self._catching_up] if self._catching_up else [])]
+        for task in busy:
             task.cancel()
-        await asyncio.gather(*work, feed, return_exceptions=True)
+        await asyncio.gather(*busy, return_exceptions=True)
         lease.cancel()
         await asyncio.gather(lease, waiter, return_exceptions=True)
         for task in done:
             task.result()
 
+    def _leads(self) -> bool:
+        """Whether this replica works: it holds the lease and knows what the last holder wrote."""
+        return self._lease.held and self._caught_up
+
     async def _wake(self) -> None:
         async for key in self._cluster.watch():
-            if self._lease.held:
+            if self._leads():
                 self._queue.wake(key)
 
-    async def _gained(self) -> None:
+    def _gained(self) -> None:
+        self._caught_up = False
+        if self._catching_up is not None:
+            self._catching_up.cancel()
+        self._catching_up = asyncio.create_task(self._catch_up())
+
+    async def _catch_up(self) -> None:
         """Looks at everything as it is now: what this replica remembers may be older than what the last one wrote."""
-        while self._lease.held:
+        while True:
             try:
                 await self._sweep.once(at_once=True)
             except Unavailable as error:
                 logger.warning("the cluster cannot be listed now: %s", error)
                 await asyncio.sleep(1.0)
             else:
-                break
-        self._cluster.wake_all()
-
-    def _lost(self) -> None:
-        """What is queued is looked at once more and finds that it may not write."""
+                self._caught_up = True
+                self._cluster.wake_all()
+                return
 
     async def _work(self, key: ObjectKey, now: datetime) -> float | None:
-        if not self._lease.held:
+        if not self._leads():
             return None
         started, result = time.perf_counter(), "Error"
         try:

@@ -82,7 +82,7 @@ async def test_the_fence_counts_from_before_the_request() -> None:
 
 
 async def test_an_api_server_that_does_not_answer_costs_the_lease() -> None:
-    """Without renewals nothing may be written after the bound, and the reason is told once more to nobody else."""
+    """Without renewals nothing may be written after the bound, whatever the reason."""
     api, clock = FakeApi(), Clock()
     lease = candidate(api, clock, "first")
     await lease._look()
@@ -93,15 +93,15 @@ async def test_an_api_server_that_does_not_answer_costs_the_lease() -> None:
 
 
 async def test_it_is_given_back_at_the_end() -> None:
-    """The next one takes over at once, and whoever gains or loses it is told."""
+    """The next one takes over at once, and whoever gains it is told."""
     api, clock, told, leads = FakeApi(), Clock(), [], asyncio.Event()
 
-    async def gained() -> None:
+    def gained() -> None:
         told.append("gained")
         leads.set()
 
     first = candidate(api, clock, "first")
-    task = asyncio.create_task(first.run(gained, lambda: told.append("lost")))
+    task = asyncio.create_task(first.run(gained))
     async with asyncio.timeout(5):
         await leads.wait()
     task.cancel()

@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -55,8 +55,8 @@ class Lease:
         """Whether writes are allowed now."""
         return self._clock() < self._renewed + self._timing.renew_within
 
-    async def run(self, gained: Callable[[], Awaitable[None]], lost: Callable[[], None]) -> None:
-        """Takes and renews the lease until cancelled, then gives it back; tells when it was gained and lost."""
+    async def run(self, gained: Callable[[], None]) -> None:
+        """Takes and renews the lease until cancelled, then gives it back; tells when it was gained."""
         leading = False
         try:
             while True:
@@ -64,11 +64,10 @@ class Lease:
                 if self.held and not leading:
                     logger.info("%s holds the lease %s/%s", self._identity, self._namespace, self._name)
                     leading = True
-                    await gained()
+                    gained()
                 elif leading and not self.held:
                     logger.warning("%s lost the lease %s/%s", self._identity, self._namespace, self._name)
                     leading = False
-                    lost()
                 await asyncio.sleep(self._timing.look_every)
         finally:
             if self.held:
