@@ -206,8 +206,8 @@ class Crash:
                     proxy.before = dropping(kill, point.write)
                 working = asyncio.Event()
                 async with until_still(space, proxy, working) as waiting:
-                    await leads(api, name)
                     if not point.write:
+                        await leads(api, name)
                         working.set()
                     # Writes that only show progress may be fewer than in the run that was counted.
                     await asyncio.wait(
