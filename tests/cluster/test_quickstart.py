@@ -15,7 +15,6 @@ from typing import Any
 
 import pytest
 import yaml
-from sklearn.datasets import load_digits
 
 from tests.cluster.conftest import Cluster
 
@@ -146,6 +145,8 @@ def until_empty(cluster: Cluster, namespace: str) -> None:
 
 def answer(cluster: Cluster, namespace: str) -> dict[str, Any]:
     """The endpoint's answer to scikit-learn's first digit, a 0, asked through its Service."""
+    from sklearn.datasets import load_digits  # of the workers' packages, which other tests of this folder do without
+
     service = cluster.get("service/digits", "--namespace", namespace)["spec"]
     url = f"http://{service['clusterIP']}:{service['ports'][0]['port']}/predict"
     body = json.dumps({"instances": [load_digits().images[0].tolist()]}).encode()
