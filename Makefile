@@ -47,10 +47,10 @@ test-fast: $(FAST) ## Pass the tests that need neither torch nor Ray.
 test-long: $(FULL) ## Pass the tests that take more than a minute each.
 	@$(BIN)/pytest -q -m slow
 
-test-cluster: $(FULL) ## Pass the tests on a real cluster, which is built (20 minutes the first time), started and ended.
+test-cluster: $(FULL) ## Pass the tests on a real cluster, which is built (an hour the first time), started and ended.
 	@HEADRACE_TEST_CLUSTER="$${HEADRACE_TEST_CLUSTER:---node --fake-nodes 4}" $(BIN)/pytest -q -m cluster
 
-test-crash: $(FAST) ## Kill the operator before and after every write of a run of each kind (half an hour).
+test-crash: $(FAST) ## Kill the operator before and after every write of a run of each kind, some 300 times.
 	@HEADRACE_TEST_CLUSTER="--fake-nodes 4" HEADRACE_CRASH_STRIDE=1 $(BIN)/pytest -q -s tests/cluster/test_crash.py
 
 bench-operator: $(FAST) ## Time the operator against a tight client, on the cluster of KUBECONFIG (up --fake-nodes 100 --raised-limits).

@@ -102,3 +102,23 @@ async def test_an_earlier_wake_up_wins() -> None:
 def test_pauses_are_bounded(failures: int, seconds: float) -> None:
     """The pause doubles and stops at half a minute."""
     assert pause_seconds(failures) == pytest.approx(seconds)
+
+
+async def test_a_key_that_is_woken_all_the_time_rests_as_long_as_its_look_took() -> None:
+    """Costly objects are looked at less often, and still soon."""
+    begins: list[float] = []
+    done = asyncio.Event()
+
+    async def work(_key: ObjectKey, _now: datetime) -> float | None:
+        begins.append(asyncio.get_running_loop().time())
+        if len(begins) == 2:
+            done.set()
+            return None
+        queue.wake(KEY)
+        await asyncio.sleep(0.1)
+        return None
+
+    queue = Queue(work)
+    queue.wake(KEY)
+    await worked(queue, done)
+    assert begins[1] - begins[0] >= 0.2

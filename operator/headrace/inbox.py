@@ -1,4 +1,4 @@
-"""The keys that one watcher has yet to hear: each at most once, so that it never holds more keys than there are objects."""
+"""The keys that watchers have yet to hear: each at most once, so that nobody holds more keys than there are objects."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
@@ -31,3 +31,27 @@ class Inbox:
                 del self._keys[key]
                 yield key
             self._filled.clear()
+
+
+class Inboxes:
+    """The watchers of one world."""
+
+    def __init__(self) -> None:
+        """Nobody watches yet."""
+        self._inboxes: list[Inbox] = []
+
+    def tell(self, keys: Iterable[ObjectKey]) -> None:
+        """Has every watcher hear these keys, in one order whatever order they came in."""
+        ordered = sorted(keys, key=str)
+        for inbox in self._inboxes:
+            inbox.add(ordered)
+
+    async def watch(self, keys: Iterable[ObjectKey]) -> AsyncIterator[ObjectKey]:
+        """These keys, and then those that are told, without end."""
+        inbox = Inbox(keys)
+        self._inboxes.append(inbox)
+        try:
+            async for key in inbox.keys():
+                yield key
+        finally:
+            self._inboxes.remove(inbox)

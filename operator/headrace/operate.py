@@ -6,7 +6,6 @@ import os
 import secrets
 import signal
 import socket
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterable
@@ -48,15 +47,10 @@ class Options:
     timing: Timing = field(default_factory=Timing)
 
 
-def operate(options: Options) -> int:
-    """Runs the operator until SIGTERM; returns the exit code."""
+def operate(options: Options) -> None:
+    """Runs the operator until SIGTERM; NoCluster or NoKey says why it cannot start."""
     _configure_logs(json_lines=options.json_logs)
-    try:
-        asyncio.run(_operate(options))
-    except ValueError as error:
-        print(f"headrace operator: {error}", file=sys.stderr)  # noqa: T201
-        return 1
-    return 0
+    asyncio.run(_operate(options))
 
 
 async def _operate(options: Options) -> None:

@@ -70,30 +70,25 @@ async def serve(
 ) -> web.AppRunner:
     """Serves /metrics, /readyz and /healthz; the last two answer 503 with the reasons when there are any."""
 
-    def check(reasons: Callable[[], list[str]]) -> Callable[[web.Request], web.Response]:
-        def answer(_: web.Request) -> web.Response:
-            found = reasons()
-            return web.Response(status=503 if found else 200, text="\n".join(found) or "ok")
-
-        return answer
-
     async def metrics(_: web.Request) -> web.Response:
         return web.Response(body=generate_latest(telemetry.registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
+    async def readyz(_: web.Request) -> web.Response:
+        return _verdict(ready())
+
+    async def healthz(_: web.Request) -> web.Response:
+        return _verdict(healthy())
+
     app = web.Application()
-    ready_check, health_check = check(ready), check(healthy)
-
-    async def readyz(request: web.Request) -> web.Response:
-        return ready_check(request)
-
-    async def healthz(request: web.Request) -> web.Response:
-        return health_check(request)
-
     app.add_routes([web.get("/metrics", metrics), web.get("/readyz", readyz), web.get("/healthz", healthz)])
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     await web.TCPSite(runner, None, port).start()
     return runner
+
+
+def _verdict(reasons: list[str]) -> web.Response:
+    return web.Response(status=503 if reasons else 200, text="\n".join(reasons) or "ok")
 
 
 class JsonFormatter(logging.Formatter):

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from headrace.cluster import Conflict, Unavailable
-from headrace.kube.client import ApiError, Exists, Home, NotFound, Refused, Stale, _error, connect, plural_of
+from headrace.kube.client import ApiError, Exists, Home, NoCluster, NotFound, Refused, Stale, _error, connect, plural_of
 from headrace.kube.resources import POD
 from tests.cli.api_server import ApiServer, fault, kubeconfig
 
@@ -82,7 +82,7 @@ async def test_a_kubeconfig_goes_before_the_pods_own_account(server, tmp_path, m
 async def test_a_kubeconfig_that_leads_nowhere_is_a_value_error(server, tmp_path, monkeypatch, text):
     """With a sentence; outside a pod there is no other way to a cluster."""
     (tmp_path / "config").unlink() if text is None else (tmp_path / "config").write_text(text)
-    with pytest.raises(ValueError, match="no Kubernetes cluster to talk to: "):
+    with pytest.raises(NoCluster, match="no Kubernetes cluster to talk to: "):
         await connect()
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from headrace.kube.operator_key import operator_key
+from headrace.kube.operator_key import NoKey, operator_key
 from headrace.kube.resources import SECRET
 from tests.kube.fake_api import FakeApi
 
@@ -30,5 +30,5 @@ async def test_what_is_no_key_is_refused(data):
     """The sentence names the Secret and what to do."""
     api = FakeApi()
     await api.create(SECRET.path("system"), {"metadata": {"name": NAME}, "data": data})
-    with pytest.raises(ValueError, match="Secret system/headrace-operator-key has no key of 32 bytes; empty it"):
+    with pytest.raises(NoKey, match="Secret system/headrace-operator-key has no key of 32 bytes; empty it"):
         await operator_key(api, "system", NAME)

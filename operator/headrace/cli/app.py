@@ -218,7 +218,8 @@ def operator(
     log_format: Annotated[LogFormat, typer.Option(help="json or text.")] = LogFormat.JSON,
 ) -> None:
     """Serve the four kinds on a Kubernetes cluster until SIGTERM."""
-    from headrace.cli.operator import own_namespace, read_rules, run_operator
+    from headrace.cli.operator import read_rules, run_operator
+    from headrace.kube.client import own_namespace
     from headrace.plan.values import Settings
 
     own = lease_namespace or own_namespace()
@@ -227,7 +228,7 @@ def operator(
         isolate=isolate, operator_namespace=own, egress=read_rules(egress),
     )  # fmt: skip
     json_logs = log_format == LogFormat.JSON
-    raise typer.Exit(run_operator(settings, name, tuple(namespace or ()), context, port, json_logs=json_logs))
+    run_operator(settings, name, tuple(namespace or ()), context, port, json_logs=json_logs)
 
 
 @app.command()

@@ -1,22 +1,16 @@
 """`headrace operator`: the operator as a process, in a pod or at a desk."""
 
 import json
-from pathlib import Path
 
 from headrace.cli.errors import Sentence
+from headrace.kube.client import ApiError, NoCluster
+from headrace.kube.operator_key import NoKey
 from headrace.operate import Options, operate
 from headrace.plan.values import Raw, Settings
-
-OWN_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 
 class BadRules(Sentence):
     """The egress rules cannot be used."""
-
-
-def own_namespace() -> str:
-    """The namespace of the pod that this runs in; `default` outside a pod."""
-    return OWN_NAMESPACE.read_text().strip() if OWN_NAMESPACE.is_file() else "default"
 
 
 def read_rules(text: str) -> tuple[Raw, ...]:
@@ -30,8 +24,15 @@ def read_rules(text: str) -> tuple[Raw, ...]:
     return tuple(rules)
 
 
+class CannotStart(Sentence):
+    """There is nothing to serve."""
+
+
 def run_operator(
     settings: Settings, name: str, namespaces: tuple[str, ...], context: str | None, port: int, *, json_logs: bool
-) -> int:
-    """Runs until SIGTERM and returns the exit code."""
-    return operate(Options(settings, namespaces, name, settings.operator_namespace, context, port, json_logs))
+) -> None:
+    """Runs until SIGTERM."""
+    try:
+        operate(Options(settings, namespaces, name, settings.operator_namespace, context, port, json_logs))
+    except (NoCluster, NoKey, ApiError) as error:
+        raise CannotStart(str(error)) from error

@@ -57,6 +57,10 @@ class Exists(ApiError):
     """An object of this name is there already."""
 
 
+class NoCluster(Exception):
+    """There is no cluster to talk to, or no account to talk with."""
+
+
 class Stale(ApiError, Conflict):
     """The object is no longer the one that the write was meant for."""
 
@@ -213,14 +217,14 @@ class Api:
 
 
 async def connect(context: str | None = None, told: Told = lambda *_: None) -> Api:
-    """The API server that the kubeconfig names, or else that a pod is told of; ValueError says why there is none."""
+    """The API server that the kubeconfig names, or else that a pod is told of; NoCluster says why there is none."""
     configuration = Configuration()
     try:
         home = await _load(context, configuration)
         configuration.connection_pool_maxsize = 64
         return Api(ApiClient(configuration), told, home)
     except (config.ConfigException, OSError, ssl.SSLError, yaml.YAMLError) as error:
-        raise ValueError(f"no Kubernetes cluster to talk to: {error}; set KUBECONFIG or give --context") from error
+        raise NoCluster(f"no Kubernetes cluster to talk to: {error}; set KUBECONFIG or give --context") from error
 
 
 async def _load(context: str | None, configuration: Configuration) -> Home:
@@ -229,7 +233,7 @@ async def _load(context: str | None, configuration: Configuration) -> Home:
     if not _any_file(files):
         if context is None and _in_cluster():
             config.load_incluster_config(client_configuration=configuration)
-            return Home("", _own_namespace())
+            return Home("", own_namespace())
         raise config.ConfigException(f"there is no file {files}")
     loader = await config.load_kube_config(files, context, configuration, persist_config=False)
     named = loader.current_context
@@ -240,7 +244,8 @@ def _any_file(names: str) -> bool:
     return any(Path(name).expanduser().is_file() for name in names.split(os.pathsep) if name)
 
 
-def _own_namespace() -> str:
+def own_namespace() -> str:
+    """The namespace of the pod that this runs in; `default` outside a pod."""
     return OWN_NAMESPACE.read_text().strip() if OWN_NAMESPACE.is_file() else "default"
 
 

@@ -10,10 +10,10 @@ from pydantic import ValidationError
 from headrace.api.meta import Kind, ObjectKey
 from headrace.api.objects import DataPipeline, HeadraceObject, InferenceEndpoint, parse_object
 from headrace.cluster import Conflict, Unavailable
-from headrace.inbox import Inbox
+from headrace.inbox import Inboxes
 from headrace.kube import children
 from headrace.kube.client import Api, NotFound
-from headrace.kube.memory import Entry, Memory, place_of
+from headrace.kube.memory import Entry, Memory, Place, place_of
 from headrace.kube.reports import Reports
 from headrace.kube.resources import BY_KIND, POD, SECRET
 from headrace.kube.tokens import token_for
@@ -43,7 +43,7 @@ class KubeCluster:
         self._typed: dict[ObjectKey, tuple[int, HeadraceObject]] = {}
         self._secrets: dict[str, dict[str, Raw]] = {}
         """The Secrets that this process made, by owner's UID and name: they are written and never read."""
-        self._inboxes: list[Inbox] = []
+        self._inboxes = Inboxes()
         self.reports: Reports | None = None
         """The live reports; set once there is a session to pull them with."""
 
@@ -61,20 +61,25 @@ class KubeCluster:
 
     def gone(self, raw: Raw) -> None:
         """Takes in that an object is no more."""
-        if (entry := self._memory.remove(place_of(raw), raw["metadata"]["uid"])) is not None:
-            self._wake(entry)
-            if entry.raw is not None and entry.key and not entry.owner:
-                self._typed.pop(entry.key, None)
-                self._secrets.pop(entry.uid, None)
+        self.forget(place_of(raw), raw["metadata"]["uid"])
+
+    def forget(self, place: Place, uid: str) -> None:
+        """Takes in that there is no object of this UID in this place."""
+        if (entry := self._memory.remove(place, uid)) is None:
+            return
+        self._wake(entry)
+        if entry.is_object and entry.key:
+            self._typed.pop(entry.key, None)
+            self._secrets.pop(entry.uid, None)
 
     def heard(self, entry: Entry) -> None:
         """Takes in that a pod's report is new."""
         if entry.key:
-            self._tell({entry.key})
+            self._inboxes.tell({entry.key})
 
     def wake_all(self) -> None:
         """Has every object looked at."""
-        self._tell({entry.key for entry in self._memory.entries() if entry.key and not entry.owner})
+        self._inboxes.tell(self._object_keys())
 
     def entries(self) -> Iterable[Entry]:
         """Everything that is remembered."""
@@ -92,7 +97,7 @@ class KubeCluster:
     def phases(self) -> Iterable[tuple[ObjectKey, str]]:
         """Every object's phase."""
         for entry in self._memory.entries():
-            if entry.key and entry.raw and not entry.owner:
+            if entry.is_object and entry.key and entry.raw:
                 yield entry.key, str((entry.raw.get("status") or {}).get("phase", "Pending"))
 
     def token(self, entry: Entry) -> str:
@@ -126,7 +131,7 @@ class KubeCluster:
         try:
             self.saw(await self._api.update(path, {**entry.raw, "status": status.wire()}))
         except NotFound:
-            self.gone(entry.raw)
+            self.forget(entry.place, entry.uid)
             raise Conflict(f"{resource.key} is gone") from None
 
     async def apply(self, observed: Observed, action: Action) -> None:
@@ -141,6 +146,9 @@ class KubeCluster:
             case Apply():
                 known = self._memory.get(place_of(action.manifest)) is not None
                 self.saw(await children.apply(self._api, action.manifest, known=known))
+            case Delete() if action.kind == SECRET.kind:
+                # It goes with its owner: that takes no right to delete Secrets.
+                self._secrets.get(metadata.uid, {}).pop(action.name, None)
             case Delete():
                 await self._delete((action.kind, metadata.namespace, action.name), action.uid, action.grace_seconds)
             case DeleteSelf():
@@ -162,15 +170,9 @@ class KubeCluster:
         if failures := [result for result in results if isinstance(result, BaseException)]:
             raise failures[0]
 
-    async def watch(self) -> AsyncIterator[ObjectKey]:
+    def watch(self) -> AsyncIterator[ObjectKey]:
         """Keys that may have changed; every key once at the start."""
-        inbox = Inbox(entry.key for entry in self._memory.entries() if entry.key and not entry.owner)
-        self._inboxes.append(inbox)
-        try:
-            async for key in inbox.keys():
-                yield key
-        finally:
-            self._inboxes.remove(inbox)
+        return self._inboxes.watch(self._object_keys())
 
     # How.
 
@@ -183,17 +185,15 @@ class KubeCluster:
         made = await children.create_secret(self._api, manifest, token_for(self._key, owner_uid, name))
         self._secrets.setdefault(owner_uid, {})[name] = made
 
-    async def _delete(self, place: tuple[str, str, str], uid: str, grace_seconds: int | None) -> None:
-        if place[0] == SECRET.kind:
-            # It goes with its owner: that takes no right to delete Secrets.
-            for made in self._secrets.values():
-                made.pop(place[2], None)
-            return
+    async def _delete(self, place: Place, uid: str, grace_seconds: int | None) -> None:
         left = await children.delete(self._api, place, uid, grace_seconds)
         if left is not None:
             self.saw(left)
-        elif (entry := self._memory.remove(place, uid)) is not None:
-            self._wake(entry)
+        else:
+            self.forget(place, uid)
+
+    def _object_keys(self) -> set[ObjectKey]:
+        return {entry.key for entry in self._memory.entries() if entry.is_object and entry.key}
 
     def _live(self, entry: Entry, pod: Pod) -> Pod:
         report = self.reports.newest(entry.uid) if self.reports else None
@@ -210,7 +210,7 @@ class KubeCluster:
         try:
             resource = parse_object(entry.raw)
         except ValidationError as error:
-            logger.error("%s cannot be read by this version of Headrace and is left as it is: %s", key, error)  # noqa: TRY400
+            logger.warning("%s cannot be read by this version of Headrace and is left as it is: %s", key, error)
             return None
         self._typed[key] = (entry.version, resource)
         return resource
@@ -234,11 +234,11 @@ class KubeCluster:
     def _wake(self, entry: Entry) -> None:
         if entry.key is None:
             return
-        if entry.owner or entry.pod is not None:
-            self._tell({entry.key})
+        if not entry.is_object:
+            self._inboxes.tell({entry.key})
             return
         changed = self._resource(entry.key) or self._last_known(entry.key)
-        self._tell(woken_by(changed, self._watchers(changed)) if changed else {entry.key})
+        self._inboxes.tell(woken_by(changed, self._watchers(changed)) if changed else {entry.key})
 
     def _last_known(self, key: ObjectKey) -> HeadraceObject | None:
         known = self._typed.get(key)
@@ -255,11 +255,6 @@ class KubeCluster:
         found = self._resource(endpoint) if endpoint else None
         return [found] if found else []
 
-    def _tell(self, keys: set[ObjectKey]) -> None:
-        ordered = sorted(keys, key=str)
-        for inbox in self._inboxes:
-            inbox.add(ordered)
 
-
-def _place(key: ObjectKey) -> tuple[str, str, str]:
+def _place(key: ObjectKey) -> Place:
     return str(key.kind), key.namespace, key.name

@@ -37,6 +37,11 @@ class Entry:
     """The name of the Secret with a pod's token."""
     raw: Raw | None = None
 
+    @property
+    def is_object(self) -> bool:
+        """Whether it is a custom resource, and no child of one."""
+        return self.place[0] in KINDS
+
 
 def place_of(raw: Raw) -> Place:
     """Where a raw object is."""

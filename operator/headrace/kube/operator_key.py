@@ -13,8 +13,12 @@ from headrace.plan.values import Raw
 FIELD = "key"
 
 
+class NoKey(Exception):
+    """The Secret that should hold the operator's key holds something else."""
+
+
 async def operator_key(api: Api, namespace: str, name: str) -> bytes:
-    """The key; made if there is none yet. ValueError if what is there is no key."""
+    """The key; made if there is none yet. NoKey if what is there is none."""
     found = await _found(api, namespace, name)
     if FIELD not in (found.get("data") or {}):
         made = base64.b64encode(secrets.token_bytes(KEY_BYTES)).decode()
@@ -26,7 +30,7 @@ async def operator_key(api: Api, namespace: str, name: str) -> bytes:
     with contextlib.suppress(KeyError, binascii.Error):
         key = base64.b64decode(found["data"][FIELD], validate=True)
     if len(key) < KEY_BYTES:
-        raise ValueError(
+        raise NoKey(
             f"Secret {namespace}/{name} has no {FIELD} of {KEY_BYTES} bytes; empty it, and it is made anew with the next start"
         )
     return key

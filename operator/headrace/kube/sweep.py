@@ -91,7 +91,7 @@ class Sweep:
             written_later = entry.version > listed_at.get(place[1], listed_at.get(None, 0))
             if (there is None or there[0] != entry.uid) and not written_later:
                 logger.info("%s %s/%s is gone, which no watch told", *place)
-                self._cluster.gone({"kind": place[0], "metadata": {"namespace": place[1], "name": place[2], "uid": entry.uid}})  # fmt: skip
+                self._cluster.forget(place, entry.uid)
         missing = {place: version for place, (_, version) in seen.items() if place not in known or known[place].version < version}  # fmt: skip
         await self._catch_up(resource, missing, at_once=at_once)
 

@@ -20,7 +20,7 @@ from headrace.api.edits import refused_edits
 from headrace.api.meta import Kind, ObjectKey
 from headrace.api.objects import HeadraceObject
 from headrace.cluster import Conflict
-from headrace.inbox import Inbox
+from headrace.inbox import Inboxes
 from headrace.local import children, deployments, lock, logs, ownership
 from headrace.local.machine import Machine, this_machine
 from headrace.local.node import Node
@@ -64,7 +64,7 @@ class LocalCluster:
         self._node = Node(state_dir, self._store, machine, settings.gpu_resource, clock, os.environ)
         self._reports = Reports(session, self._store, self._wake_owner)
         self._readiness = Readiness(session, self._store)
-        self._inboxes: list[Inbox] = []
+        self._inboxes = Inboxes()
         self._typed: dict[Key, tuple[str, HeadraceObject]] = {}
         self._changed = asyncio.Event()
         self._waiters: set[asyncio.Event] = set()
@@ -251,15 +251,9 @@ class LocalCluster:
         for action in actions:
             await self.apply(observed, action)
 
-    async def watch(self) -> AsyncIterator[ObjectKey]:
+    def watch(self) -> AsyncIterator[ObjectKey]:
         """Keys that may have changed; every key once at the start."""
-        inbox = Inbox(resource.key for resource in self.objects())
-        self._inboxes.append(inbox)
-        try:
-            async for key in inbox.keys():
-                yield key
-        finally:
-            self._inboxes.remove(inbox)
+        return self._inboxes.watch(resource.key for resource in self.objects())
 
     # What happens behind both.
 
@@ -272,18 +266,13 @@ class LocalCluster:
             resource = parse_stored(raw)
             if after is None:
                 self._typed.pop(key_of(raw), None)
-            self._wake(woken_by(resource, self.objects()))
+            self._inboxes.tell(woken_by(resource, self.objects()))
         else:
             self._wake_owner(raw)
 
     def _wake_owner(self, raw: Raw) -> None:
         if key := ownership.key_of_root(raw, self._store):
-            self._wake({key})
-
-    def _wake(self, keys: set[ObjectKey]) -> None:
-        ordered = sorted(keys, key=str)
-        for inbox in self._inboxes:
-            inbox.add(ordered)
+            self._inboxes.tell({key})
 
     def _parsed(self, raw: Raw) -> HeadraceObject:
         """The typed object; parsed once a version."""

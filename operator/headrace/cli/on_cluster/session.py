@@ -38,14 +38,14 @@ class Session:
 async def open_session(target: Target) -> AsyncIterator[Session]:
     """Talks to the cluster that is meant; every refusal inside ends in a sentence."""
     try:
-        from headrace.kube.client import ApiError, connect
+        from headrace.kube.client import ApiError, NoCluster, connect
     except ModuleNotFoundError as error:
         raise Sentence(
             f"talking to a cluster needs the package {error.name}; pip install 'headrace[operator]'"
         ) from error
     try:
         api = await connect(target.context)
-    except ValueError as error:
+    except NoCluster as error:
         raise Sentence(str(error)) from error
     session = Session(api, target, target.namespace or api.home.namespace)
     try:
