@@ -93,6 +93,7 @@ def pod(
 ) -> Pod:
     """A pod of a run."""
     own = {labels.ROLE: role, labels.RUN: str(run), labels.ATTEMPT: str(attempt)}
+    own |= {labels.INDEX: str(index)} if role == labels.WORKER else {}
     place = role if role == labels.HEAD else f"{role}-{index}"
     return Pod(
         **(

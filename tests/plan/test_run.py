@@ -12,6 +12,7 @@ from headrace.api.status import Phase
 from headrace.plan import labels
 from headrace.plan.conditions import find, holds
 from headrace.plan.plan import plan
+from headrace.plan.run_children import chosen_workers
 from headrace.plan.values import Create, Delete, DeleteSelf, Observed, Pod, PodPhase
 from tests.gen import NOW, dataset, model, pipeline, pod, report, train_job
 
@@ -194,6 +195,17 @@ def test_no_progress_restarts_the_run() -> None:
     assert plan(observed(job, alive), NOW + timedelta(seconds=31)).status.attempt == 1
 
 
+def test_a_head_that_never_gets_to_run_is_restarted() -> None:
+    """A head that hangs while it starts is stalled, too, from the moment it started."""
+    job = with_status(train_job(stallSeconds=60), phase=Phase.PENDING)
+    started = plan(observed(job, head(), pod(), pod(index=1)), NOW).status
+    assert (started.phase, started.progress_time) == (Phase.STARTING, NOW)
+    hanging = job.model_copy(update={"status": started})
+    seen = observed(hanging, head(), pod(), pod(index=1))
+    assert plan(seen, NOW + timedelta(seconds=60)).status.restarts == 0
+    assert plan(seen, NOW + timedelta(seconds=61)).status.restarts == 1
+
+
 def test_an_edit_of_a_finished_run_starts_the_next() -> None:
     """A changed digest starts run 2 with fresh counters and keeps the last model."""
     job = with_status(train_job(), phase=Phase.COMPLETE, model=model(), restarts=2)
@@ -231,6 +243,23 @@ def test_workers_scale_in_place() -> None:
     two = with_status(train_job(workers={"min": 1, "max": 3, "desired": 2}))
     touched = [action for action in plan(observed(two, *pods), NOW).actions if not isinstance(action, Create)]
     assert touched == [Delete("Pod", pods[3].name, "uid-3")]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "pods", "chosen"),
+    [
+        pytest.param(3, [], [0, 1, 2], id="the lowest numbers first"),
+        pytest.param(
+            2, [pod(index=0, phase=PodPhase.PENDING), pod(index=1), pod(index=2)], [1, 2], id="who runs stays"
+        ),
+        pytest.param(3, [pod(index=0), pod(index=3)], [0, 1, 3], id="a high number that runs is kept"),
+        pytest.param(2, [pod(index=0, deleting=True), pod(index=1)], [0, 1], id="who goes is replaced under its name"),
+        pytest.param(1, [pod(index=0, phase=PodPhase.FAILED), pod(index=1)], [1], id="who has ended goes first"),
+    ],
+)
+def test_survivors_keep_their_pods(wanted: int, pods: list[Pod], chosen: list[int]) -> None:
+    """A group that shrinks lets those go that it misses least."""
+    assert chosen_workers(wanted, pods) == chosen
 
 
 def test_progress_is_shown_every_so_often() -> None:

@@ -64,6 +64,8 @@ def drawn_policy(world: World) -> dict[str, Any]:
     policy: dict[str, Any] = {"recovery": recovery}
     if world.chance(0.1):
         policy["active_deadline_seconds"] = rng.choice((30, 300))
+    if world.chance(0.2):
+        policy["schedule_timeout_seconds"] = rng.choice((1, 10, 40))
     if world.chance(0.1):
         policy["ttl_seconds_after_finished"] = rng.choice((0, 40))
     if world.chance(0.1):

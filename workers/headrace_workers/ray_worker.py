@@ -1,4 +1,4 @@
-"""Run a worker pod's raylet: join the run's head, stay with it, leave nothing behind.
+"""Run a worker pod's raylet: join the run's head, stay with it, leave when the head has saved, leave nothing behind.
 
 `python -m headrace_workers.ray_worker`. Two processes: this one, which never imports ray and so
 stays small, and its child, which imports ray while the head may still be starting, and then
@@ -22,15 +22,19 @@ import psutil
 from headrace.api import environment
 from headrace.api.run_report import LOST_HEAD
 from headrace_workers import ray_environment
+from headrace_workers.departures import ask_to_leave
 from headrace_workers.ray_cluster import WORKER_RESOURCE
 from headrace_workers.ray_environment import NodeSettings, node_fields, whole_number
 
 JOIN_SECONDS = "HEADRACE_JOIN_SECONDS"
 DEFAULT_JOIN_SECONDS = 120
 WORKER_OBJECT_STORE_BYTES = 100_000_000
-# Together under the 3 s that a stopping worker has.
-GRACE_SECONDS = 1.5
+DEFAULT_GRACE_SECONDS = 30
+# Together under the 3 s that a stopping worker has when its head let it go.
+END_SECONDS = 1.5
 KILL_SECONDS = 1.0
+# What of the grace period is left for that, and for an answer that comes late.
+OWN_END_SECONDS = 4
 PROBE_SECONDS = 1.0
 RETRY_SECONDS = 0.1
 
@@ -43,9 +47,11 @@ PR_SET_CHILD_SUBREAPER = 36
 
 @dataclass(frozen=True, kw_only=True)
 class WorkerSettings(NodeSettings):
-    """Which head (`host:port`) to join, and what the node offers to the run."""
+    """Which head (`host:port`) to join, whom to ask for leave, and what the node offers to the run."""
 
     head: str
+    head_report: str = ""
+    grace_seconds: int = DEFAULT_GRACE_SECONDS
     object_store_bytes: int = WORKER_OBJECT_STORE_BYTES
     cpus: int = 1
     gpus: int = 0
@@ -61,6 +67,8 @@ class WorkerSettings(NodeSettings):
         return cls(
             **node_fields(environ, WORKER_OBJECT_STORE_BYTES),
             head=head,
+            head_report=environ.get(environment.HEAD_REPORT_ADDRESS, ""),
+            grace_seconds=whole_number(environ, environment.GRACE_SECONDS, DEFAULT_GRACE_SECONDS, 1),
             cpus=whole_number(environ, environment.CPUS, 1, 0),
             gpus=whole_number(environ, environment.GPUS, 0, 0),
             join_seconds=whole_number(environ, JOIN_SECONDS, DEFAULT_JOIN_SECONDS, 1),
@@ -96,6 +104,7 @@ def supervise(settings: WorkerSettings) -> int:
         status = _wait_for(raylet)
         lost = not accepts(settings.head, PROBE_SECONDS)
     except Stopped:
+        _take_leave(settings)
         _end_descendants()
         return 0
     finally:
@@ -122,6 +131,17 @@ def _wait_for(raylet: int) -> int:
             return os.waitstatus_to_exitcode(status)
 
 
+def _take_leave(settings: WorkerSettings) -> None:
+    """Wait until the head has saved what this worker takes part in, as long as the grace period allows."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
+    if not settings.head_report:
+        return
+    seconds = max(settings.grace_seconds - OWN_END_SECONDS, 1)
+    if refusal := ask_to_leave(settings.head_report, settings.pod_name, settings.token, seconds):
+        print(f"worker {settings.pod_name}: leaves without the head's consent: {refusal}", file=sys.stderr)
+
+
 def _end_descendants() -> None:
     """End every process below this one: first politely, for the raylet tells the head."""
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -129,7 +149,7 @@ def _end_descendants() -> None:
     me = psutil.Process()
     for child in me.children():
         _send(child, signal.SIGTERM)
-    psutil.wait_procs(me.children(), timeout=GRACE_SECONDS)
+    psutil.wait_procs(me.children(), timeout=END_SECONDS)
     ends = time.monotonic() + KILL_SECONDS
     # Killing a parent hands us its children, so ask again until none is left.
     while (left := me.children(recursive=True)) and time.monotonic() < ends:

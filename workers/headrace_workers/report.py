@@ -1,6 +1,6 @@
 """The run's own account of itself: live at GET /report, at the end in the termination message, whole in the storage.
 
-Only the bearer of the run's token may read it.
+At the same port workers ask for leave. Only the bearer of the run's token is answered.
 """
 
 import hmac
@@ -13,10 +13,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from headrace.api.run_report import CurvePoint, ReportPhase, RunReport
+from headrace_workers.departures import PATH as DEPARTURES_PATH
+from headrace_workers.departures import Departures
 from headrace_workers.pod import Pod
 from headrace_workers.storage import Folder
 
 CURVE_POINTS = 40
+LONGEST_REQUEST_BYTES = 4096
 
 logger = logging.getLogger(__name__)
 
@@ -29,6 +32,7 @@ class Reporter:
         self._pod = pod
         self._storage = storage
         self._lock = threading.Lock()
+        self.departures = Departures()
         self._report = RunReport(
             phase=ReportPhase.STARTING, reason="Starting", time=datetime.now(UTC), run=run, attempt=attempt
         )
@@ -56,23 +60,43 @@ class Reporter:
             self._report = self._report.model_copy(update={"curve": curve, "time": datetime.now(UTC)})
 
     def serve(self) -> None:
-        """Answers GET /report on the pod's report port until `close`."""
+        """Answers GET /report and POST /departures on the pod's report port until `close`."""
         reporter = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
+                if self._may_ask("/report"):
+                    self._answer(200, reporter.current.model_dump_json(by_alias=True, exclude_none=True).encode())
+
+            def do_POST(self) -> None:
+                if not self._may_ask(DEPARTURES_PATH):
+                    return
+                length = int(self.headers.get("Content-Length") or 0)
+                try:
+                    asked = json.loads(self.rfile.read(min(length, LONGEST_REQUEST_BYTES)))
+                    worker, seconds = str(asked["worker"]), float(asked["seconds"])
+                except (ValueError, TypeError, KeyError):
+                    self.send_error(400, "write a worker and seconds")
+                    return
+                self._answer(204 if reporter.departures.ask(worker, seconds) else 503)
+
+            def _may_ask(self, path: str) -> bool:
                 given = self.headers.get("Authorization", "")
                 if not hmac.compare_digest(given.encode(), f"Bearer {reporter._pod.token}".encode()):
                     self.send_error(401, "the run's token is needed")
-                elif self.path != "/report":
-                    self.send_error(404, "only /report is here")
-                else:
-                    body = reporter.current.model_dump_json(by_alias=True, exclude_none=True).encode()
-                    self.send_response(200)
+                    return False
+                if self.path != path:
+                    self.send_error(404, "only GET /report and POST /departures are here")
+                    return False
+                return True
+
+            def _answer(self, status: int, body: bytes = b"") -> None:
+                self.send_response(status)
+                if body:
                     self.send_header("Content-Type", "application/json")
                     self.send_header("Content-Length", str(len(body)))
-                    self.end_headers()
-                    self.wfile.write(body)
+                self.end_headers()
+                self.wfile.write(body)
 
             def log_message(self, format: str, *args: object) -> None:  # noqa: A002
                 """Says nothing: the operator asks every few seconds."""
@@ -83,6 +107,7 @@ class Reporter:
 
     def finish(self, **changes: Any) -> RunReport:
         """Writes the final report to the run's storage and to the termination log; OSError if the storage does not take a Complete."""
+        self.departures.open()
         self.update(**changes)
         report = self.current
         if report.phase in (ReportPhase.COMPLETE, ReportPhase.FAILED):

@@ -19,6 +19,12 @@ POD_IP = "HEADRACE_POD_IP"
 HEAD_ADDRESS = "HEADRACE_HEAD_ADDRESS"
 """host:port of the run's Ray head."""
 
+HEAD_REPORT_ADDRESS = "HEADRACE_HEAD_REPORT_ADDRESS"
+"""host:port where the run's head answers GET /report and POST /departures."""
+
+GRACE_SECONDS = "HEADRACE_GRACE_SECONDS"
+"""How long the pod may take to end after SIGTERM."""
+
 ROUTER_ADDRESS = "HEADRACE_ROUTER_ADDRESS"
 """host:port of the endpoint's router."""
 

@@ -32,6 +32,11 @@ class RunPolicy(Model):
     active_deadline_seconds: Seconds | None = setting(
         "The run fails when it has been active for this long.", edit=Edit.IN_PLACE, default=None
     )
+    schedule_timeout_seconds: Seconds = setting(
+        "A run that waits this long for room for workers.min gives back what it holds and tries again after a pause.",
+        edit=Edit.IN_PLACE,
+        default=600,
+    )
     ttl_seconds_after_finished: Seconds | None = setting(
         "The object is deleted this long after it finished; its data stays.", edit=Edit.IN_PLACE, default=None
     )

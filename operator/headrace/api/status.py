@@ -60,6 +60,10 @@ class RunStatus(Model):
     attempt: Annotated[int, Field(ge=0, description="Which attempt of the run.")] = 0
     restarts: Annotated[int, Field(ge=0, description="Failures that this run has survived.")] = 0
     disruptions: Annotated[int, Field(ge=0, description="Node losses and evictions that this run has survived.")] = 0
+    releases: Annotated[
+        int,
+        Field(ge=0, description="How often in a row the run gave its pods back, as there was no room for workers.min."),
+    ] = 0
     digest: Annotated[str, Field(description="Digest of the fields of the spec that this run was started with.")] = ""
     lost_pods: Annotated[
         tuple[str, ...],

@@ -44,6 +44,7 @@ def seen_pod(raw: Raw) -> Pod:
         labels={sys.intern(key): sys.intern(value) for key, value in (metadata.get("labels") or {}).items()},
         ready=_holds(conditions, "Ready"),
         deleting="deletionTimestamp" in metadata,
+        bound=bool(spec.get("nodeName")),
         disrupted=lost or _holds(conditions, "DisruptionTarget") or status.get("reason") in DISRUPTED,
         reason=reason,
         message=message,

@@ -252,6 +252,7 @@ def _environment(pods: PodSettings, container: Container) -> list[Raw]:
         {"name": environment.TERMINATION_LOG, "value": "/dev/termination-log"},
         {"name": environment.CPUS, "value": str(max(1, int(parse_quantity(container.resources.cpu))))},
         {"name": environment.GPUS, "value": str(container.resources.gpu)},
+        {"name": environment.GRACE_SECONDS, "value": str(pods.grace_period_seconds)},
     ]
     if container.config_map:
         own.append({"name": environment.RUN_SPEC, "value": f"{SPEC_FOLDER}/{SPEC_FILE}"})

@@ -17,9 +17,10 @@ from headrace.api.status import FINISHED, Incident, Phase, RunStatus
 from headrace.plan import labels, run_conditions
 from headrace.plan.names import short_digest
 from headrace.plan.recovery import Ending, Outcome, backoff_seconds, describe_worker, judge_head
+from headrace.plan.room import gives_back_at, pause_seconds
 from headrace.plan.run_children import converge
 from headrace.plan.run_kind import RunKind, Waiting
-from headrace.plan.run_progress import SHOWN, head_of, is_of_attempt, is_stalled, reported, show
+from headrace.plan.run_progress import SHOWN, STALLING, head_of, is_of_attempt, is_stalled, reported, show
 from headrace.plan.support import missing_support
 from headrace.plan.values import Observed, Plan, Pod, PodPhase
 
@@ -133,7 +134,9 @@ def _supervise(kind: RunKind, observed: Observed, now: datetime) -> RunStatus:
         )
     if (lost := _newly_lost(observed)) and not (head and head.live and head.live.phase in ENDING):
         return _count_lost_worker(observed, lost, now)
-    if status.phase == Phase.RUNNING and is_stalled(kind, resource, head, now):
+    if (moment := gives_back_at(observed, kind.workers(resource.spec))) and now >= moment:
+        return _given_back(resource, now)
+    if is_stalled(kind, resource, head, now):
         return _again(
             observed,
             Ending(
@@ -144,9 +147,9 @@ def _supervise(kind: RunKind, observed: Observed, now: datetime) -> RunStatus:
             now,
         )
     if status.phase == Phase.PENDING and head and head.phase == PodPhase.RUNNING:
-        return _change(status, phase=Phase.STARTING)
+        return _change(status, phase=Phase.STARTING, progress_time=now)
     if status.phase == Phase.STARTING and head and head.live and head.live.phase == ReportPhase.RUNNING:
-        return _change(status, phase=Phase.RUNNING, progress_time=now)
+        return _change(status, phase=Phase.RUNNING, progress_time=now, releases=0)
     return status
 
 
@@ -230,6 +233,17 @@ def _again(observed: Observed, ending: Ending, now: datetime) -> RunStatus:
     return _noted(following, ending.reason, ending.message, now, status.attempt)
 
 
+def _given_back(resource: RunObject, now: datetime) -> RunStatus:
+    """Another attempt after a pause, which spends nothing: that there is no room is nobody's fault."""
+    status, seconds = resource.status, resource.spec.schedule_timeout_seconds
+    pause = pause_seconds(resource.metadata.uid, status)
+    following = _next_attempt(
+        status, now, retry_at=now + timedelta(seconds=pause), releases=status.releases + 1, progress_time=None
+    )
+    message = f"there was no room for workers.min within scheduleTimeoutSeconds, {seconds} s: the pods that had room gave it back, and all are tried again after {pause:.0f} s"
+    return _noted(following, "NoRoom", message, now, status.attempt)
+
+
 def _spend(resource: RunObject, ending: Ending) -> tuple[dict[str, int], str]:
     """The counter that an ending raises, or the bound that it would break."""
     status, recovery = resource.status, resource.spec.recovery
@@ -302,6 +316,8 @@ def _look_again(kind: RunKind, observed: Observed, now: datetime) -> float | Non
             moments.append(status.retry_at)
         if spec.active_deadline_seconds is not None and status.attempt_time:
             moments.append(now + timedelta(seconds=spec.active_deadline_seconds - active_seconds(status, now)))
-        if (stall := kind.stall_seconds(spec)) is not None and status.phase == Phase.RUNNING and status.progress_time:
+        if (stall := kind.stall_seconds(spec)) is not None and status.phase in STALLING and status.progress_time:
             moments.append(status.progress_time + timedelta(seconds=stall))
+        if status.attempt_time and (moment := gives_back_at(observed, kind.workers(spec))):
+            moments.append(moment)
     return max((min(moments) - now).total_seconds(), 0.0) + 0.1 if moments else None

@@ -5,6 +5,7 @@ Pods of another attempt are gone before those of this one are made, so that two 
 
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
+from itertools import count, islice
 
 from headrace.api import environment
 from headrace.api.crds import PLURALS
@@ -16,7 +17,7 @@ from headrace.plan.isolation import network_policy
 from headrace.plan.manifests import Container, Owner
 from headrace.plan.names import attempt_name, child_name, worker_place
 from headrace.plan.run_kind import RunKind
-from headrace.plan.values import Action, Create, Delete, DeleteSelf, Observed, Pod, Raw
+from headrace.plan.values import Action, Create, Delete, DeleteSelf, Observed, Pod, PodPhase, Raw
 
 WORKER_MODULE = "headrace_workers.ray_worker"
 TOKEN_PLACE = "token"  # noqa: S105
@@ -83,7 +84,7 @@ def _make(kind: RunKind, observed: Observed) -> tuple[Action, ...]:
     resource = observed.object
     assert isinstance(resource, RunObject)
     owner = Owner(resource.key.kind, resource.metadata, resource.spec.pods, resource.spec.pod_template)
-    wanted = _pod_names(kind, resource)
+    wanted = _pod_names(kind, observed)
     seen = {pod.name: pod for pod in observed.pods}
     missing = {name: index for name, index in wanted.items() if name not in seen}
     actions: list[Action] = [
@@ -96,10 +97,23 @@ def _make(kind: RunKind, observed: Observed) -> tuple[Action, ...]:
     return (*actions, *_delete_pods(surplus))
 
 
-def _pod_names(kind: RunKind, resource: RunObject) -> dict[str, int | None]:
+def _pod_names(kind: RunKind, observed: Observed) -> dict[str, int | None]:
     """The names of the pods that there should be, with the workers' numbers; the head has none."""
-    workers = {_place(resource, worker_place(index)): index for index in range(kind.workers(resource.spec).wanted)}
-    return {_place(resource, "head"): None, **workers}
+    resource = observed.object
+    assert isinstance(resource, RunObject)
+    indices = chosen_workers(kind.workers(resource.spec).wanted, observed.pods)
+    return {_place(resource, "head"): None, **{_place(resource, worker_place(index)): index for index in indices}}
+
+
+def chosen_workers(wanted: int, pods: Iterable[Pod]) -> list[int]:
+    """The numbers of the workers that there should be: first those that run, then those that wait, then the lowest free."""
+    workers = [pod for pod in pods if pod.labels.get(labels.ROLE) == labels.WORKER and not pod.deleting]
+    workers.sort(
+        key=lambda pod: (pod.terminated, pod.phase != PodPhase.RUNNING, not pod.bound, int(pod.labels[labels.INDEX]))
+    )
+    kept = [int(pod.labels[labels.INDEX]) for pod in workers[:wanted]]
+    free = (index for index in count() if index not in kept)
+    return sorted([*kept, *islice(free, wanted - len(kept))])
 
 
 def _is_counted_lost(pod: Pod, resource: RunObject) -> bool:
@@ -167,7 +181,10 @@ def _pods(kind: RunKind, owner: Owner, observed: Observed, wanted: Mapping[str, 
     )  # fmt: skip
     worker = Container(
         WORKER_MODULE, resources=kind.workers(resource.spec).resources, secret=secret,
-        variables={**kind.variables, environment.HEAD_ADDRESS: f"{_place(resource, 'ray')}:{manifests.RAY_PORT}"},
+        variables={
+            **kind.variables, environment.HEAD_ADDRESS: f"{_place(resource, 'ray')}:{manifests.RAY_PORT}",
+            environment.HEAD_REPORT_ADDRESS: f"{_place(resource, 'ray')}:{manifests.REPORT_PORT}",
+        },
     )  # fmt: skip
     for name, index in wanted.items():
         own = (

@@ -15,6 +15,9 @@ SHOWN = frozenset({
 })  # fmt: skip
 """The fields of a status that only show what was seen; all others are decisions."""
 
+STALLING = frozenset({Phase.STARTING, Phase.RUNNING})
+"""The phases in which a head should get further. One that never gets to run hangs, too."""
+
 
 def is_of_attempt(pod: Pod, status: RunStatus) -> bool:
     """Whether a pod belongs to the attempt that the status names."""
@@ -74,10 +77,15 @@ def reported(kind: RunKind, status: RunStatus, report: RunReport) -> RunStatus:
 
 
 def is_stalled(kind: RunKind, resource: RunObject, head: Pod | None, now: datetime) -> bool:
-    """Whether the run made no progress for longer than its spec allows."""
+    """Whether the run made no progress since its head started for longer than its spec allows."""
     seconds = kind.stall_seconds(resource.spec)
     since = resource.status.progress_time
-    if seconds is None or since is None or (now - since).total_seconds() <= seconds:
+    if (
+        resource.status.phase not in STALLING
+        or seconds is None
+        or since is None
+        or (now - since).total_seconds() <= seconds
+    ):
         return False
     return not (head and head.live and _got_further(resource.status, head.live))
 

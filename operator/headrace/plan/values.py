@@ -33,6 +33,8 @@ class Pod:
     labels: Mapping[str, str] = field(default_factory=dict)
     ready: bool = False
     deleting: bool = False
+    bound: bool = False
+    """Whether it waits on a node that has room for it; one that is past Pending has had one."""
     disrupted: bool = False
     """Whether it ended through no fault of its own: eviction, preemption, a lost node."""
     reason: str = ""

@@ -70,7 +70,8 @@ class Pods:
             **os.environ, "HEADRACE_POD_NAME": name, "HEADRACE_POD_IP": "127.0.0.1", "HEADRACE_TOKEN": "t" * 32,
             "HEADRACE_RUN_SPEC": str(self.folder / "run.json"), "HEADRACE_TERMINATION_LOG": str(self.folder / f"{name}.end"),
             "HEADRACE_HEAD_ADDRESS": f"127.0.0.1:{self.ray_port}", "HEADRACE_PORT_RAY": str(self.ray_port),
-            "HEADRACE_PORT_REPORT": str(self.report_port), "HEADRACE_CPUS": "1", "HEADRACE_RAY_RUNTIME_ENV": "1",
+            "HEADRACE_PORT_REPORT": str(self.report_port), "HEADRACE_HEAD_REPORT_ADDRESS": f"127.0.0.1:{self.report_port}",
+            "HEADRACE_CPUS": "1", "HEADRACE_RAY_RUNTIME_ENV": "1",
             "PYTHONPATH": os.pathsep.join(part for part in (self.python_path, *sys.path) if part),
         }  # fmt: skip
         with (self.folder / f"{name}.log").open("ab") as log:

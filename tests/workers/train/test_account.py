@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from headrace.api.run_report import CheckpointReference
-from headrace_workers.faults import Interrupted, RunFault
+from headrace_workers.faults import RunFault
 from headrace_workers.pod import Pod
 from headrace_workers.report import Reporter
 from headrace_workers.storage import Folder
@@ -94,10 +94,14 @@ def test_groups_that_progress_may_be_lost_again_and_again(scene: Scene) -> None:
     assert scene.reporter.current.group_restarts == 3 * RESTARTS_WITHOUT_PROGRESS - 1
 
 
-def test_saved_ranks_interrupt_and_finished_ones_have_a_result(scene: Scene) -> None:
-    """The two ways a group ends well."""
-    with pytest.raises(Interrupted):
-        scene.account.hear(Saved())
+def test_a_group_ends_saved_or_with_a_result(scene: Scene) -> None:
+    """The two ways a group ends well; after the first another may follow, which starts unsaved."""
+    scene.account.hear(GroupStarted(2, None))
+    scene.account.hear(Saved())
+    assert (scene.account.saved, scene.account.world_size) == (True, 2)
+    scene.account.between_groups()
+    assert (scene.account.saved, scene.account.world_size) == (False, 0)
+    assert (scene.reporter.current.stage, scene.reporter.current.workers) == ("regrouping", 0)
     scene.account.hear(FitResult({"accuracy": 1.0}, 100))
     assert scene.account.result and scene.account.result.step == 100
 

@@ -60,6 +60,22 @@ def test_a_killed_worker_is_replaced_and_training_goes_on(open_pods: Any) -> Non
     assert report.resumed_from >= 300 and report.workers == 2
 
 
+def test_a_group_grows_and_shrinks_without_losing_a_step(open_pods: Any) -> None:
+    """A third worker is let in, and let go on SIGTERM, each time after a checkpoint of that very moment."""
+    pods = open_pods(epochs=4000, workers={"min": 1, "max": 3}, checkpoints={"everySteps": 1_000_000})
+    pods.wait_until(lambda report: report.workers == 2 and report.progress.step > 50, SECONDS)
+    pods.start("worker-2", "headrace_workers.ray_worker")
+    grown = pods.wait_until(lambda report: report.workers == 3, SECONDS)
+    assert grown.resumed_from == grown.checkpoint.step > 50
+    pods.wait_until(lambda report: report.workers == 3 and report.progress.step > grown.resumed_from + 50, SECONDS)
+    pods.processes["worker-2"].terminate()
+    before = pods.wait_until(lambda report: report.workers == 0, SECONDS)
+    shrunk = pods.wait_until(lambda report: report.workers == 2, SECONDS)
+    assert shrunk.resumed_from == shrunk.checkpoint.step >= before.progress.step
+    assert pods.processes["worker-2"].wait(5) == 0
+    assert "without the head's consent" not in (pods.folder / "worker-2.log").read_text()
+
+
 def test_a_head_that_is_asked_to_go_saves_first(open_pods: Any) -> None:
     """SIGTERM on the head: a checkpoint of that very moment, Interrupted, and within seconds."""
     pods = open_pods(**LONG, checkpoints={"everySteps": 100_000})

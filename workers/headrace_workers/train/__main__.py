@@ -1,4 +1,7 @@
-"""The head of a training run: starts Ray, waits for workers, lets them train, publishes what they learnt."""
+"""The head of a training run: starts Ray, waits for workers, lets them train, publishes what they learnt.
+
+Workers train in a group. When one wants to go or others have come, the group saves, and the next one goes on from there.
+"""
 
 import os
 import sys
@@ -15,6 +18,7 @@ from headrace_workers.ray_cluster import HeadSettings, start_head
 from headrace_workers.storage import Folder
 from headrace_workers.train.account import Account
 from headrace_workers.train.board import make_board
+from headrace_workers.train.change import Change
 from headrace_workers.train.events import EventLog
 from headrace_workers.train.progress import FitResult
 from headrace_workers.train.publish import publish_model, published_version
@@ -76,8 +80,6 @@ def train_on_workers(head: Head, spec: TrainJobSpec, dataset: DatasetVersion) ->
     # Ray Train gives its actors a runtime environment, even if only to hand on these switches.
     start_head(replace(HeadSettings.from_environment(os.environ), runtime_environments=True))
     import_early()
-    wait_for_group(head, spec.stall_seconds)
-    head.reporter.update(stage="starting workers")
     board = make_board()
     work = RankWork(
         spec.model_dump_json(by_alias=True),
@@ -85,34 +87,46 @@ def train_on_workers(head: Head, spec: TrainJobSpec, dataset: DatasetVersion) ->
         head.storage.uri,
         checkpoint_folder(head.spec, spec, head.storage).uri,
     )
-    group = RayGroup(head.spec, work)
-    return follow(
-        head, board, group, Account(head.reporter, head.storage, EventLog(head.storage, head.spec.identity.attempt))
-    )
+    account = Account(head.reporter, head.storage, EventLog(head.storage, head.spec.identity.attempt))
+    while account.result is None:
+        joined = wait_for_group(head, spec.stall_seconds)
+        head.reporter.update(stage="starting workers")
+        board.begin.remote()
+        follow(head, board, RayGroup(head.spec, work, joined), account)
+    return account.result
 
 
-def follow(head: Head, board: Any, group: RayGroup, account: Account) -> FitResult:
-    """Keeps the report until training is done; asks the ranks to save when the pod is asked to go."""
+def follow(head: Head, board: Any, group: RayGroup, account: Account) -> None:
+    """Keeps the report until training is done or the group has saved and stopped, so that another can be formed.
+
+    Interrupted when it was the pod that was asked to go.
+    """
     import ray
 
-    give_up_at: float | None = None
+    change = Change(head.reporter.departures)
+    stop_by: float | None = None
     while True:
         # Asked before the notes are read: what the ranks posted before they ended is then among them.
         ended = group.ended
         for note in ray.get(board.take.remote()):
             account.hear(note)
         if account.result:
-            return account.result
+            head.reporter.departures.open()
+            return
+        if head.stopping.is_set() and (account.saved or not account.groups):
+            raise Interrupted
+        if account.saved and ended:
+            account.between_groups()
+            change.finish()
+            return
         if ended:
             raise RunFault(
                 "WorkersFailing", f"Ray gave the group of workers up: {group.error}", retryable=True
             ) from group.error
-        if head.stopping.is_set() and give_up_at is None:
-            if not account.groups:
-                raise Interrupted
+        if stop_by is None and (head.stopping.is_set() or change.is_due(account.world_size, account.eta_seconds)):
             board.ask_to_stop.remote()
-            give_up_at = time.monotonic() + SAVE_SECONDS
-        if give_up_at and time.monotonic() > give_up_at:
+            stop_by = time.monotonic() + SAVE_SECONDS
+        if stop_by and time.monotonic() > stop_by and head.stopping.is_set():
             raise Interrupted
         time.sleep(POLL_SECONDS)
 

@@ -7,7 +7,7 @@ import json
 import logging
 
 from headrace.api.run_report import Progress, ReportPhase
-from headrace_workers.faults import Interrupted, RunFault
+from headrace_workers.faults import RunFault
 from headrace_workers.report import Reporter
 from headrace_workers.storage import Folder
 from headrace_workers.train.board import GroupStarted, Note, RankError, RankFault, Saved
@@ -21,19 +21,24 @@ logger = logging.getLogger(__name__)
 
 
 class Account:
-    """Reads notes and keeps the report; `result` is set once training is done."""
+    """Reads notes and keeps the report.
+
+    `result` is set once training is done, `saved` once a group has stopped on request, `world_size` while one trains.
+    """
 
     def __init__(self, reporter: Reporter, storage: Folder, events: EventLog) -> None:
         """Starts before the first group."""
         self.result: FitResult | None = None
         self.groups = 0
+        self.world_size = 0
+        self.saved = False
         self._reporter, self._storage, self._events = reporter, storage, events
         self._step = 0
         self._fruitless = 0
         self._last_error = ""
 
     def hear(self, note: Note) -> None:
-        """Takes one note; RunFault or Interrupted where it ends the run."""
+        """Takes one note; RunFault where it ends the run."""
         match note:
             case GroupStarted():
                 self._started(note)
@@ -45,12 +50,25 @@ class Account:
                 logger.warning("rank %d failed: %s", note.rank, note.text)
                 self._last_error = f"rank {note.rank}: {note.text}"
             case Saved():
-                raise Interrupted
+                self.saved = True
             case FitResult():
                 self.result = note
 
+    def between_groups(self) -> None:
+        """The last group was stopped, and the next is about to be formed."""
+        self.saved, self.world_size = False, 0
+        self._fruitless = 0
+        self._reporter.update(stage="regrouping", workers=0)
+
+    @property
+    def eta_seconds(self) -> float | None:
+        """How long training still takes at its rate; none while that is unknown."""
+        progress = self._reporter.current.progress
+        return progress.eta_seconds if progress else None
+
     def _started(self, note: GroupStarted) -> None:
         self.groups += 1
+        self.world_size = note.world_size
         self._fruitless += 1
         if self._fruitless > RESTARTS_WITHOUT_PROGRESS:
             message = f"the group of workers was formed {RESTARTS_WITHOUT_PROGRESS} times without one step done; last error: {self._last_error or 'a worker was lost'}"

@@ -66,6 +66,10 @@ class Board:
         """From now on the ranks should save and stop."""
         self._stop = True
 
+    def begin(self) -> None:
+        """The next group is asked for nothing yet."""
+        self._stop = False
+
     def take(self) -> list[Note]:
         """The notes since the last call."""
         taken, self._notes = self._notes, []

@@ -1,7 +1,8 @@
 """The group of workers as Ray Train runs it: formed, formed anew after a loss, and left when the run ends.
 
 Ray's own checkpoints are not used: each group resumes from ours. How often a run may fail is the operator's business, so
-Ray retries without end, and the head judges what it reads on the board.
+Ray retries without end, and the head judges what it reads on the board. Ray shrinks a group that lost a worker; a group
+that is to change without a loss is stopped by the head, which saves first, and formed anew.
 """
 
 import importlib
@@ -15,7 +16,8 @@ from headrace_workers.ray_cluster import WORKER_RESOURCE
 from headrace_workers.train.rank import RankWork, train_rank
 
 COLLECTIVE_TIMEOUT_SECONDS = 120
-RESIZE_CONSIDERED_EVERY_SECONDS = 10.0
+NEVER_SECONDS = 1e9
+"""How often Ray itself considers a larger group: it would start it from the last checkpoint instead of saving first."""
 
 SWITCHES: Mapping[str, str] = {
     # A raylet that is gone without a word is noticed after about 4 s, not 30 s.
@@ -54,10 +56,11 @@ def import_early() -> None:
 class RayGroup:
     """Ray Train in a thread of its own, so that the head can answer signals and read the board."""
 
-    def __init__(self, run: RunSpec, work: RankWork) -> None:
-        """Starts forming the group."""
+    def __init__(self, run: RunSpec, work: RankWork, joined: int) -> None:
+        """Starts forming a group of as many workers as have joined, or of fewer if some go meanwhile."""
         self.error: Exception | None = None
         self._run = run
+        self._joined = joined
         self._thread = threading.Thread(target=self._fit, args=(work,), name="ray-train", daemon=True)
         self._thread.start()
 
@@ -73,8 +76,10 @@ class RayGroup:
         from headrace_workers.train.lean_trainer import LeanTorchTrainer
 
         assert self._run.train is not None
-        fewest, most, gpus = self._run.min_workers, self._run.max_workers, self._run.train.workers.resources.gpu
-        elastic = {"num_workers": (fewest, most), "elastic_resize_monitor_interval_s": RESIZE_CONSIDERED_EVERY_SECONDS}
+        fewest, gpus = self._run.min_workers, self._run.train.workers.resources.gpu
+        # The operator decides how many pods there are: the run's maximum may have been raised since it began.
+        most = max(self._joined, self._run.max_workers)
+        elastic = {"num_workers": (fewest, most), "elastic_resize_monitor_interval_s": NEVER_SECONDS}
         resources = {WORKER_RESOURCE: 1, **({"GPU": gpus} if gpus else {})}
         try:
             with tempfile.TemporaryDirectory(prefix="headrace-train-") as scratch:
