@@ -4,9 +4,7 @@ Needs a cluster with a real node, HEADRACE_TEST_CLUSTER=--node.
 """
 
 import json
-import os
 import shutil
-import subprocess
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -17,96 +15,17 @@ import pytest
 import yaml
 
 from tests.cluster.conftest import Cluster
+from tests.cluster.installation import CHART, ROOT, SYSTEM, VALUES, Helm, namespace_with_storage, wait_for
 
-ROOT = Path(__file__).parents[2]
-CHART = ROOT / "charts" / "headrace"
 EXAMPLES = ROOT / "examples" / "quickstart"
-SYSTEM = "headrace-system"
-DEMO = "demo"
-CLAIM = "headrace-storage"
-USER = 10001
-INSTALL_SECONDS = 180
 RUN_SECONDS = 900
-
-VALUES = {
-    "image": {"repository": "localhost/headrace-operator", "tag": "1", "pullPolicy": "Never"},
-    "workerImage": {"repository": "localhost/headrace-worker", "tag": "1"},
-    "operator": {"storageClaim": CLAIM},
-    "resources": {"requests": {"cpu": "10m", "memory": "128Mi"}},
-}
-
-STORAGE = """
-apiVersion: v1
-kind: PersistentVolume
-metadata: {{name: {name}}}
-spec:
-  accessModes: [ReadWriteMany]
-  capacity: {{storage: 1Gi}}
-  storageClassName: ""
-  claimRef: {{namespace: {namespace}, name: {claim}}}
-  hostPath: {{path: {path}, type: Directory}}
----
-apiVersion: v1
-kind: PersistentVolumeClaim
-metadata: {{name: {claim}, namespace: {namespace}}}
-spec:
-  accessModes: [ReadWriteMany]
-  storageClassName: ""
-  volumeName: {name}
-  resources: {{requests: {{storage: 1Gi}}}}
-"""
-
-
-class Helm:
-    """Helm on a cluster."""
-
-    def __init__(self, cluster: Cluster) -> None:
-        beside = cluster.kubectl_program.with_name("helm")
-        self._program = beside if beside.exists() else Path(shutil.which("helm") or "helm")
-        self._cluster = cluster
-
-    def run(self, *arguments: str, values: dict[str, Any] | None = None) -> str:
-        """What helm prints; AssertionError with what it complains about."""
-        command = [self._program, *arguments, "--kubeconfig", self._cluster.kubeconfig, "--namespace", SYSTEM]
-        if values is not None:
-            command += ["--values", "-"]
-        done = subprocess.run(
-            command, input=json.dumps(values) if values is not None else None,
-            capture_output=True, text=True, timeout=INSTALL_SECONDS, check=False,
-        )  # fmt: skip
-        assert done.returncode == 0, f"helm {arguments}: {done.stdout}{done.stderr}"
-        return done.stdout
 
 
 @pytest.fixture
 def demo(cluster: Cluster, operator_image: str, worker_image: str, tmp_path: Path) -> Iterator[str]:
-    """A namespace that enforces the Pod Security Standard `restricted`, with a claim for the storage."""
-    folder = tmp_path / "storage"
-    folder.mkdir(mode=0o770)
-    os.chown(folder, USER, USER)
-    for each in tmp_path.parents:
-        if each.stat().st_mode & 0o001 == 0:
-            each.chmod(each.stat().st_mode | 0o001)
-    cluster.kubectl("create", "namespace", DEMO)
-    cluster.kubectl("label", "namespace", DEMO, "pod-security.kubernetes.io/enforce=restricted")
-    cluster.kubectl("create", "--filename=-", manifest=STORAGE.format(name="storage", claim=CLAIM, namespace=DEMO, path=folder))  # fmt: skip
-    yield DEMO
-    cluster.kubectl("delete", "namespace", DEMO, "--timeout=60s")
-    cluster.kubectl("delete", "persistentvolume", "storage", "--timeout=30s")
-
-
-def wait_for(cluster: Cluster, namespace: str, resource: str, condition: str, seconds: float) -> None:
-    """`kubectl wait`, in pieces, so that what fails meanwhile is told at once."""
-    deadline = time.monotonic() + seconds
-    while True:
-        status = cluster.get(resource, "--namespace", namespace).get("status", {})
-        conditions = {each["type"]: each for each in status.get("conditions", ())}
-        if conditions.get(condition, {}).get("status") == "True":
-            return
-        failed = conditions.get("Failed", {})
-        assert failed.get("status") != "True", f"{resource} failed: {failed.get('message')}"
-        assert time.monotonic() < deadline, f"{resource} is not {condition} within {seconds:g} s: {json.dumps(status, indent=1)}"  # fmt: skip
-        time.sleep(1)
+    """A namespace for the quickstart."""
+    with namespace_with_storage(cluster, "demo", tmp_path) as name:
+        yield name
 
 
 def test_from_helm_install_to_helm_uninstall(cluster: Cluster, demo: str) -> None:

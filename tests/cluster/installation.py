@@ -1,0 +1,103 @@
+"""The operator as its users install it, on a real node: by Helm, with the images, and with storage for a namespace."""
+
+import json
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tests.cluster.conftest import Cluster
+
+ROOT = Path(__file__).parents[2]
+CHART = ROOT / "charts" / "headrace"
+SYSTEM = "headrace-system"
+CLAIM = "headrace-storage"
+USER = 10001
+INSTALL_SECONDS = 180
+
+VALUES = {
+    "image": {"repository": "localhost/headrace-operator", "tag": "1", "pullPolicy": "Never"},
+    "workerImage": {"repository": "localhost/headrace-worker", "tag": "1"},
+    "operator": {"storageClaim": CLAIM},
+    "resources": {"requests": {"cpu": "10m", "memory": "128Mi"}},
+}
+
+STORAGE = """
+apiVersion: v1
+kind: PersistentVolume
+metadata: {{name: {name}}}
+spec:
+  accessModes: [ReadWriteMany]
+  capacity: {{storage: 1Gi}}
+  storageClassName: ""
+  claimRef: {{namespace: {namespace}, name: {claim}}}
+  hostPath: {{path: {path}, type: Directory}}
+---
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: {{name: {claim}, namespace: {namespace}}}
+spec:
+  accessModes: [ReadWriteMany]
+  storageClassName: ""
+  volumeName: {name}
+  resources: {{requests: {{storage: 1Gi}}}}
+"""
+
+
+class Helm:
+    """Helm on a cluster."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        beside = cluster.kubectl_program.with_name("helm")
+        self._program = beside if beside.exists() else Path(shutil.which("helm") or "helm")
+        self._cluster = cluster
+
+    def run(self, *arguments: str, values: dict[str, Any] | None = None) -> str:
+        """What helm prints; AssertionError with what it complains about."""
+        command = [self._program, *arguments, "--kubeconfig", self._cluster.kubeconfig, "--namespace", SYSTEM]
+        if values is not None:
+            command += ["--values", "-"]
+        done = subprocess.run(
+            command, input=json.dumps(values) if values is not None else None,
+            capture_output=True, text=True, timeout=INSTALL_SECONDS, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, f"helm {arguments}: {done.stdout}{done.stderr}"
+        return done.stdout
+
+
+@contextmanager
+def namespace_with_storage(cluster: Cluster, name: str, folder: Path) -> Iterator[str]:
+    """A namespace that enforces the Pod Security Standard `restricted`, with a claim for a folder of this machine."""
+    storage = folder / "storage"
+    storage.mkdir(mode=0o770)
+    os.chown(storage, USER, USER)
+    for each in folder.parents:
+        if each.stat().st_mode & 0o001 == 0:
+            each.chmod(each.stat().st_mode | 0o001)
+    cluster.kubectl("create", "namespace", name)
+    cluster.kubectl("label", "namespace", name, "pod-security.kubernetes.io/enforce=restricted")
+    manifest = STORAGE.format(name=f"storage-{name}", claim=CLAIM, namespace=name, path=storage)
+    cluster.kubectl("create", "--filename=-", manifest=manifest)
+    try:
+        yield name
+    finally:
+        cluster.kubectl("delete", "namespace", name, "--timeout=60s")
+        cluster.kubectl("delete", "persistentvolume", f"storage-{name}", "--timeout=30s")
+
+
+def wait_for(cluster: Cluster, namespace: str, resource: str, condition: str, seconds: float) -> None:
+    """`kubectl wait`, in pieces, so that what fails meanwhile is told at once."""
+    deadline = time.monotonic() + seconds
+    while True:
+        status = cluster.get(resource, "--namespace", namespace).get("status", {})
+        conditions = {each["type"]: each for each in status.get("conditions", ())}
+        if conditions.get(condition, {}).get("status") == "True":
+            return
+        failed = conditions.get("Failed", {})
+        assert failed.get("status") != "True", f"{resource} failed: {failed.get('message')}"
+        assert time.monotonic() < deadline, f"{resource} is not {condition} within {seconds:g} s: {json.dumps(status, indent=1)}"  # fmt: skip
+        time.sleep(1)

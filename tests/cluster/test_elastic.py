@@ -1,0 +1,156 @@
+"""A group of workers on a real node changes while it trains: scaled out and in, evicted, killed.
+
+Needs a cluster with a real node, HEADRACE_TEST_CLUSTER=--node.
+"""
+
+import json
+import re
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from headrace.plan import labels
+from tests.cluster.conftest import Cluster
+from tests.cluster.installation import CHART, VALUES, Helm, namespace_with_storage, wait_for
+
+SECONDS = 300
+EVERY_STEPS = 1000
+GROUP = re.compile(r"group (\d+) of (\d+) workers starts from step (\d+)")
+KILL_RAYLET = "import os, psutil; [os.kill(each.pid, 9) for each in psutil.process_iter() if each.name() == 'raylet']"
+
+MANIFESTS = f"""
+apiVersion: headrace.dev/v1alpha1
+kind: DataPipeline
+metadata: {{name: digits}}
+spec:
+  source: {{sample: {{name: Digits}}}}
+  steps:
+  - split: {{trainFraction: 0.8, key: id}}
+  - scale: {{column: image, method: Standard}}
+  sink: {{delta: {{}}}}
+  workers: {{min: 1, max: 1, resources: {{cpu: 200m, memory: 1Gi}}}}
+---
+apiVersion: headrace.dev/v1alpha1
+kind: TrainJob
+metadata: {{name: elastic}}
+spec:
+  dataset: {{pipeline: digits}}
+  model: {{builtin: Perceptron, parameters: {{hidden: 64}}}}
+  steps: 100000000
+  evaluation: {{everySteps: 100000}}
+  workers: {{min: 2, max: 3, desired: 2, resources: {{cpu: 200m, memory: 2Gi}}}}
+  checkpoints: {{everySteps: {EVERY_STEPS}}}
+"""
+
+
+@pytest.fixture
+def training(cluster: Cluster, operator_image: str, worker_image: str, tmp_path: Path) -> Iterator["Training"]:
+    """The operator, and a job that trains for longer than the test lasts."""
+    helm = Helm(cluster)
+    helm.run("install", "headrace", str(CHART), "--create-namespace", "--wait", "--timeout=2m", values=VALUES)
+    try:
+        with namespace_with_storage(cluster, "elastic", tmp_path) as namespace:
+            cluster.apply(namespace, MANIFESTS)
+            wait_for(cluster, namespace, "datapipeline/digits", "Complete", SECONDS)
+            yield Training(cluster, namespace)
+            cluster.kubectl("delete", "trainjob,datapipeline", "--all", "--namespace", namespace, "--timeout=90s")
+    finally:
+        helm.run("uninstall", "headrace", "--wait", "--timeout=2m")
+
+
+@dataclass(frozen=True)
+class Group:
+    """One forming of the group, as the head tells it."""
+
+    number: int
+    size: int
+    from_step: int
+
+
+@dataclass(frozen=True)
+class Training:
+    """The job as its user sees it."""
+
+    cluster: Cluster
+    namespace: str
+
+    def status(self) -> dict[str, Any]:
+        """The object's status."""
+        found: dict[str, Any] = self.cluster.get("trainjob/elastic", "--namespace", self.namespace)["status"]
+        return found
+
+    def workers(self) -> dict[str, str]:
+        """The UIDs of the worker pods that run and may stay, by their names."""
+        pods = self.cluster.get("pods", "--namespace", self.namespace, f"--selector={labels.ROLE}={labels.WORKER}")
+        return {
+            each["metadata"]["name"]: each["metadata"]["uid"]
+            for each in pods["items"]
+            if each["status"]["phase"] == "Running" and "deletionTimestamp" not in each["metadata"]
+        }
+
+    def head_log(self) -> str:
+        """What the head has said."""
+        pods = self.cluster.get("pods", "--namespace", self.namespace, f"--selector={labels.ROLE}={labels.HEAD}")
+        (head,) = (each for each in pods["items"] if each["metadata"]["name"].startswith("elastic"))
+        return self.cluster.kubectl("logs", head["metadata"]["name"], "--namespace", self.namespace)
+
+    def groups(self) -> list[Group]:
+        """All groups so far."""
+        return [Group(*(int(each) for each in found.groups())) for found in GROUP.finditer(self.head_log())]
+
+    def trains(self, size: int, after: int) -> Group:
+        """The first group of this size after that number, once it has trained beyond a checkpoint."""
+        deadline = time.monotonic() + SECONDS
+        while True:
+            found = [each for each in self.groups() if each.size == size and each.number > after]
+            step = self.status().get("progress", {}).get("step", 0)
+            if found and step > found[0].from_step + EVERY_STEPS:
+                return found[0]
+            assert time.monotonic() < deadline, f"no group of {size} after number {after} trains: {self.groups()}, step {step}: {json.dumps(self.status())}"  # fmt: skip
+            time.sleep(2)
+
+
+def test_a_group_changes_while_it_trains(training: Training) -> None:
+    """2, 3, 2 by kubectl scale, an eviction: survivors keep their pods and no step is lost; a kill costs one checkpoint at most."""
+    cluster, namespace = training.cluster, training.namespace
+    two = training.trains(2, 0)
+    first = training.workers()
+    assert len(first) == 2
+
+    before = training.status()["progress"]["step"]
+    cluster.kubectl("scale", "trainjob/elastic", "--replicas=3", "--namespace", namespace)
+    three = training.trains(3, two.number)
+    assert three.from_step >= before
+    grown = training.workers()
+    assert grown.items() > first.items()
+
+    before = training.status()["progress"]["step"]
+    cluster.kubectl("scale", "trainjob/elastic", "--replicas=2", "--namespace", namespace)
+    shrunk = training.trains(2, three.number)
+    assert shrunk.from_step >= before
+    survivors = training.workers()
+    assert len(survivors) == 2
+    assert survivors.items() < grown.items()
+
+    evicted = min(survivors)
+    before = training.status()["progress"]["step"]
+    eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": evicted, "namespace": namespace}}
+    path = f"/api/v1/namespaces/{namespace}/pods/{evicted}/eviction"
+    cluster.kubectl("create", "--raw", path, "--filename=-", manifest=json.dumps(eviction))
+    replaced = training.trains(2, shrunk.number)
+    assert replaced.from_step >= before
+    now = training.workers()
+    assert now[max(survivors)] == survivors[max(survivors)]
+    assert evicted not in now or now[evicted] != survivors[evicted]
+    assert training.status().get("restarts", 0) == 0
+
+    before = training.status()["progress"]["step"]
+    cluster.kubectl("exec", max(survivors), "--namespace", namespace, "--", "python", "-c", KILL_RAYLET)
+    recovered = training.trains(2, replaced.number)
+    assert recovered.from_step >= before - EVERY_STEPS
+    assert training.status()["restarts"] == 1
+    assert min(now) in training.workers() or max(now) in training.workers()
