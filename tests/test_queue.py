@@ -2,13 +2,14 @@
 
 import asyncio
 import contextlib
+from dataclasses import replace
 from datetime import datetime
 
 import pytest
 
 from headrace.api.meta import Kind, ObjectKey
-from headrace.cluster import Conflict
-from headrace.queue import Queue, pause_seconds
+from headrace.cluster import Conflict, Unavailable
+from headrace.queue import Queue, pause_seconds, rest_seconds
 
 KEY = ObjectKey(kind=Kind.TRAIN_JOB, namespace="default", name="a")
 
@@ -67,6 +68,26 @@ async def test_a_failed_key_is_tried_again(error: Exception) -> None:
     assert seen == 3
 
 
+async def test_the_pause_that_the_world_asks_for_is_kept() -> None:
+    """Where it is longer than the queue's own."""
+    begins: list[float] = []
+    done = asyncio.Event()
+
+    async def work(_key: ObjectKey, _now: datetime) -> float | None:
+        begins.append(asyncio.get_running_loop().time())
+        if len(begins) == 2:
+            done.set()
+            return None
+        busy = Unavailable("too many requests")
+        busy.retry_after_seconds = 0.3
+        raise busy
+
+    queue = Queue(work)
+    queue.wake(KEY)
+    await worked(queue, done)
+    assert begins[1] - begins[0] >= 0.3
+
+
 async def test_a_key_that_asks_is_looked_at_again() -> None:
     """The seconds that the work returns lead to another look."""
     seen, done = 0, asyncio.Event()
@@ -104,21 +125,79 @@ def test_pauses_are_bounded(failures: int, seconds: float) -> None:
     assert pause_seconds(failures) == pytest.approx(seconds)
 
 
-async def test_a_key_that_is_woken_all_the_time_rests_as_long_as_its_look_took() -> None:
-    """Costly objects are looked at less often, and still soon."""
-    begins: list[float] = []
-    done = asyncio.Event()
+@pytest.mark.parametrize(
+    ("looks", "took", "seconds"), [(1, 9.0, 0.0), (5, 9.0, 0.0), (6, 0.01, 0.05), (8, 0.01, 0.2), (6, 0.3, 0.3), (99, 0.01, 1.0)]
+)  # fmt: skip
+def test_rests_grow_and_are_bounded(looks: int, took: float, seconds: float) -> None:
+    """Five looks are free; then the rest doubles, is no shorter than the look was, and never longer than a second."""
+    assert rest_seconds(looks, took) == pytest.approx(seconds)
+
+
+async def test_a_key_that_is_woken_all_the_time_is_looked_at_less_and_less() -> None:
+    """A thousand events in half a second are ten looks, and the last event is seen."""
+    seen, woken, done = [], 0, asyncio.Event()
 
     async def work(_key: ObjectKey, _now: datetime) -> float | None:
-        begins.append(asyncio.get_running_loop().time())
-        if len(begins) == 2:
+        seen.append(woken)
+        if woken == 1000:
             done.set()
-            return None
-        queue.wake(KEY)
-        await asyncio.sleep(0.1)
         return None
+
+    async def wake() -> None:
+        nonlocal woken
+        for _ in range(1000):
+            woken += 1
+            queue.wake(KEY)
+            await asyncio.sleep(0.0005)
+
+    queue = Queue(work)
+    waking = asyncio.create_task(wake())
+    await worked(queue, done)
+    await waking
+    assert 6 <= len(seen) <= 12
+
+
+async def test_a_decision_is_followed_at_once() -> None:
+    """What asks for another look now does not rest."""
+    seen, done = 0, asyncio.Event()
+
+    async def work(_key: ObjectKey, _now: datetime) -> float | None:
+        nonlocal seen
+        seen += 1
+        if seen == 20:
+            done.set()
+        return 0.0
 
     queue = Queue(work)
     queue.wake(KEY)
+    started = asyncio.get_running_loop().time()
     await worked(queue, done)
-    assert begins[1] - begins[0] >= 0.2
+    assert asyncio.get_running_loop().time() - started < 0.5
+
+
+async def test_after_a_lull_a_key_starts_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A key that nobody woke for a while is looked at at once again, and what is long past is forgotten."""
+    monkeypatch.setattr("headrace.queue.LULL_SECONDS", 0.05)
+    begins: list[float] = []
+    done = asyncio.Event()
+
+    async def work(key: ObjectKey, _now: datetime) -> float | None:
+        begins.append(asyncio.get_running_loop().time())
+        if len(begins) == 24:
+            done.set()
+        return None
+
+    async def wake() -> None:
+        for key in (KEY, replace(KEY, name="b"), KEY):
+            for _ in range(8):
+                queue.wake(key)
+                await asyncio.sleep(0.001)
+            await asyncio.sleep(0.2)
+        done.set()
+
+    queue = Queue(work)
+    waking = asyncio.create_task(wake())
+    await worked(queue, done)
+    await waking
+    assert 18 <= len(begins) <= 24
+    assert set(queue._looks) == {KEY}

@@ -2,9 +2,10 @@
 
 import pytest
 
-from headrace.api.edits import refused_edits, spec_digest, transition_rules
+from headrace.api.crds import crd
+from headrace.api.edits import is_always_there, refused_edits, spec_digest, spelled, transition_rules
 from headrace.api.meta import Kind
-from headrace.api.objects import TrainJob, parse_object
+from headrace.api.objects import MODELS, TrainJob, parse_object
 from headrace.api.status import Phase, TrainJobStatus
 from tests.gen import train_job
 
@@ -59,9 +60,23 @@ def test_digest_ignores_spelled_out_defaults() -> None:
 
 def test_cel_refuses_the_same_fields() -> None:
     """Each field that local mode refuses on a running job has its CEL rule."""
-    paths = {rule["fieldPath"] for rule in transition_rules(Kind.TRAIN_JOB)}
-    assert {".spec.optimizer", ".spec.batchSize", ".spec.checkpoints", ".spec.model", ".spec.dataset"} <= paths
-    assert ".spec.workers" not in paths
+    *immutable, running = transition_rules(Kind.TRAIN_JOB)
+    assert {rule["fieldPath"] for rule in immutable} == {".spec.checkpoints", ".spec.queueName"}
+    for field in ("optimizer", "batchSize", "model", "dataset", "steps"):
+        assert f"self.spec.{field} == oldSelf.spec.{field}" in running["rule"]
+        assert f"? '{field} cannot change while the job runs;" in running["messageExpression"]
+    assert "workers" not in running["rule"]
+
+
+@pytest.mark.parametrize("kind", list(Kind))
+def test_what_a_rule_takes_for_granted_is_always_there(kind: Kind) -> None:
+    """A field that CEL reads without asking is required or has a default in the schema."""
+    model = MODELS[kind].model_fields["spec"].annotation
+    schema = crd(kind)["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
+    for name in model.model_fields:
+        field = spelled(model, name)
+        there = field in schema.get("required", ()) or "default" in schema["properties"][field]
+        assert is_always_there(model, name) == there, field
 
 
 def test_objects_of_two_kinds_cannot_be_compared() -> None:

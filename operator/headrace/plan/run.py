@@ -20,7 +20,16 @@ from headrace.plan.recovery import Ending, Outcome, backoff_seconds, describe_wo
 from headrace.plan.room import gives_back_at, pause_seconds
 from headrace.plan.run_children import converge
 from headrace.plan.run_kind import RunKind, Waiting
-from headrace.plan.run_progress import SHOWN, STALLING, head_of, is_of_attempt, is_stalled, reported, show
+from headrace.plan.run_progress import (
+    SHOWN,
+    STALLING,
+    count_workers,
+    head_of,
+    is_of_attempt,
+    is_stalled,
+    reported,
+    show,
+)
 from headrace.plan.support import missing_support
 from headrace.plan.values import Observed, Plan, Pod, PodPhase
 
@@ -38,7 +47,9 @@ def plan_run(kind: RunKind, observed: Observed, now: datetime) -> Plan:
         return Plan(resource.status)
     decided, waiting = decide(kind, observed, now)
     if decisions(decided) != decisions(resource.status):
-        return Plan(_explained(kind, observed, decided, waiting, now), requeue_after=0.0)
+        # With the workers as they are wanted then, so that acting on it leaves nothing more to say.
+        counted = count_workers(kind, observed, decided)
+        return Plan(_explained(kind, observed, counted, waiting, now), requeue_after=0.0)
     shown = show(kind, observed, decided, now)
     status = _explained(kind, observed, shown, waiting, now)
     actions = converge(kind, observed, now)

@@ -36,19 +36,9 @@ def head_of(observed: Observed) -> Pod | None:
 
 def show(kind: RunKind, observed: Observed, status: RunStatus, now: datetime) -> RunStatus:
     """The status with what was seen of pods and reports; progress alone is shown only every so often."""
-    wanted = kind.workers(observed.object.spec)
-    active = status.attempt_time is not None and status.phase != Phase.SUSPENDING
-    ready = sum(
-        pod.labels.get(labels.ROLE) == labels.WORKER
-        and pod.phase == PodPhase.RUNNING
-        and not pod.deleting
-        and is_of_attempt(pod, status)
-        for pod in observed.pods
-    )
-    selector = f"{labels.UID}={observed.object.metadata.uid},{labels.ROLE}={labels.WORKER}"
-    workers = {"desired": wanted.wanted if active else 0, "ready": ready, "selector": selector}
-    status = status.model_copy(update={"workers": status.workers.model_copy(update=workers)})
+    status = count_workers(kind, observed, status)
     head = head_of(observed)
+    active = _is_active(status)
     report = head.live if head and active and not head.terminated else None
     if report is None or (
         status.report_time and (now - status.report_time).total_seconds() < observed.settings.progress_seconds
@@ -57,6 +47,25 @@ def show(kind: RunKind, observed: Observed, status: RunStatus, now: datetime) ->
     further = _got_further(status, report)
     times = {"report_time": report.time, "progress_time": now if further else status.progress_time}
     return reported(kind, status, report).model_copy(update=times)
+
+
+def _is_active(status: RunStatus) -> bool:
+    return status.attempt_time is not None and status.phase != Phase.SUSPENDING
+
+
+def count_workers(kind: RunKind, observed: Observed, status: RunStatus) -> RunStatus:
+    """The status with its workers: how many there should be, and how many run."""
+    wanted = kind.workers(observed.object.spec)
+    ready = sum(
+        pod.labels.get(labels.ROLE) == labels.WORKER
+        and pod.phase == PodPhase.RUNNING
+        and not pod.deleting
+        and is_of_attempt(pod, status)
+        for pod in observed.pods
+    )
+    selector = f"{labels.UID}={observed.object.metadata.uid},{labels.ROLE}={labels.WORKER}"
+    workers = {"desired": wanted.wanted if _is_active(status) else 0, "ready": ready, "selector": selector}
+    return status.model_copy(update={"workers": status.workers.model_copy(update=workers)})
 
 
 def reported(kind: RunKind, status: RunStatus, report: RunReport) -> RunStatus:

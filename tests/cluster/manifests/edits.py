@@ -15,6 +15,7 @@ RUN = {
     "queueName": "gpus",
     "podTemplate": {"spec": {"hostname": "a"}},
     "activeDeadlineSeconds": 100,
+    "scheduleTimeoutSeconds": 100,
     "ttlSecondsAfterFinished": 100,
     "pods": PODS,
 }
@@ -29,6 +30,7 @@ RUN_EDITS: list[Wire] = [
     {"recovery": {"maxRestarts": 9}},
     {"activeDeadlineSeconds": 200},
     {"activeDeadlineSeconds": None},
+    {"scheduleTimeoutSeconds": 200},
     {"ttlSecondsAfterFinished": None},
     {"queueName": "cpus"},
     {"queueName": None},
