@@ -103,12 +103,21 @@ YAML
     --iptables-localhost-nodeports=false --conntrack-max-per-core 0 \
     --conntrack-tcp-timeout-established 0 --conntrack-tcp-timeout-close-wait 0
   {
-    printf 'cluster.local:5353 in-addr.arpa:5353 {\n  bind %s\n  kubernetes cluster.local in-addr.arpa {\n    kubeconfig %s\n    ttl 1\n  }\n}\n' \
+    printf 'cluster.local:53 in-addr.arpa:53 {\n  bind %s\n  kubernetes cluster.local in-addr.arpa {\n    kubeconfig %s\n    ttl 1\n  }\n}\n' \
       "$gateway" "$state/coredns.kubeconfig"
-    ! grep -q '^nameserver' /etc/resolv.conf || printf '.:5353 {\n  bind %s\n  forward . /etc/resolv.conf\n}\n' "$gateway"
+    ! grep -q '^nameserver' /etc/resolv.conf || printf '.:53 {\n  bind %s\n  forward . /etc/resolv.conf\n}\n' "$gateway"
   } > Corefile
   kubectl create -f "$here/node.yaml" > /dev/null
   start coredns "$bin/coredns" -conf "$state/Corefile"
   wait_for 60 kubelet "ready node node-0" kubectl wait node/node-0 --for condition=Ready --timeout 1s
-  wait_for 30 coredns "answer from CoreDNS" bash -c ": < /dev/tcp/$gateway/5353"
+  wait_for 30 coredns "answer from CoreDNS" bash -c ": < /dev/tcp/$gateway/53"
+}
+
+# Who is asked ends with the cluster, the rules that ask go with `down`; between the two no connection is made.
+enforce_network_policies() {
+  start network-policies "$bin/network-policies" --kubeconfig "$state/network-policies.kubeconfig" --pods "$pods" --queue "$policy_queue"
+  wait_for 60 network-policies "queue $policy_queue of packets" grep -Eq "^ *$policy_queue " /proc/net/netfilter/nfnetlink_queue
+  # Before the filter, so that what policies let pass meets all its rules; after the Services' addresses became pods'.
+  each_policy_rule -A
+  kubectl label node/node-0 headrace.dev/network-policies=enforced > /dev/null
 }

@@ -26,7 +26,10 @@ class Rule:
 class Model(BaseModel):
     """A frozen value with camelCase names that refuses unknown fields and checks its own rules."""
 
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True)
+    # What is refused is not repeated: the operator's log is no place for a value that a user took for private.
+    model_config = ConfigDict(
+        alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True, hide_input_in_errors=True
+    )
     rules: ClassVar[tuple[Rule, ...]] = ()
 
     @classmethod

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from headrace.api.base import Edit, Model, OneOf, Rule, Uri, setting
+from headrace.api.credentials import NO_CREDENTIALS
 from headrace.api.job import RunPolicy
 from headrace.api.pods import SecretKey, Workers
 from headrace.api.steps import Fraction, Step
@@ -32,6 +33,7 @@ class Files(Model):
 
     uri: Annotated[Uri, Field(description="A file, a folder, or a pattern with *.")]
     format: Annotated[FileFormat, Field(description="How the files are written.")]
+    rules = (NO_CREDENTIALS,)
 
 
 class Sample(StrEnum):
@@ -91,6 +93,7 @@ class Table(Model):
     uri: Annotated[
         Uri | None, Field(description="The table's folder; absent, a folder of the operator's default storage.")
     ] = None
+    rules = (NO_CREDENTIALS,)
 
 
 class Sink(OneOf):

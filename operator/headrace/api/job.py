@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from headrace.api.base import Edit, Model, PodTemplate, Seconds, Uri, setting
+from headrace.api.credentials import NO_CREDENTIALS
 from headrace.api.pods import PodSettings
 
 
@@ -61,3 +62,4 @@ class Checkpoints(Model):
     ] = None
     every_steps: Annotated[int, Field(ge=1, le=10_000_000, description="Steps between two checkpoints.")] = 200
     keep: Annotated[int, Field(ge=1, le=1000, description="How many of the newest are kept.")] = 3
+    rules = (NO_CREDENTIALS,)

@@ -7,6 +7,7 @@ from pydantic import Field
 
 from headrace.api.base import Edit, FreeObject, Model, Name, OneOf, Rule, Seconds, Uri, setting
 from headrace.api.compression import Compression, Uncompressed
+from headrace.api.credentials import NO_CREDENTIALS
 from headrace.api.job import Checkpoints, RunPolicy
 from headrace.api.pods import Workers
 
@@ -18,6 +19,7 @@ class DatasetTable(Model):
     version: Annotated[
         int | None, Field(ge=0, description="The table's version; absent, the newest when the run starts.")
     ] = None
+    rules = (NO_CREDENTIALS,)
 
 
 class Dataset(Model):

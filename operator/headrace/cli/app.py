@@ -218,14 +218,14 @@ def operator(
     log_format: Annotated[LogFormat, typer.Option(help="json or text.")] = LogFormat.JSON,
 ) -> None:
     """Serve the four kinds on a Kubernetes cluster until SIGTERM."""
-    from headrace.cli.operator import read_rules, run_operator
+    from headrace.cli.operator import read_root, read_rules, run_operator
     from headrace.kube.client import own_namespace
     from headrace.plan.values import Settings
 
     own = lease_namespace or own_namespace()
     settings = Settings(
-        storage_root=storage_root, storage_claim=storage_claim, worker_image=worker_image, gpu_resource=gpu_resource,
-        isolate=isolate, operator_namespace=own, egress=read_rules(egress),
+        storage_root=read_root(storage_root), storage_claim=storage_claim, worker_image=worker_image,
+        gpu_resource=gpu_resource, isolate=isolate, operator_namespace=own, egress=read_rules(egress),
     )  # fmt: skip
     json_logs = log_format == LogFormat.JSON
     run_operator(settings, name, tuple(namespace or ()), context, port, json_logs=json_logs)

@@ -2,6 +2,7 @@
 
 import json
 
+from headrace.api.credentials import ADVICE, shows_credentials
 from headrace.cli.errors import Sentence
 from headrace.kube.client import ApiError, NoCluster
 from headrace.kube.operator_key import NoKey
@@ -22,6 +23,17 @@ def read_rules(text: str) -> tuple[Raw, ...]:
     if not isinstance(rules, list) or not all(isinstance(rule, dict) for rule in rules):
         raise BadRules('--egress is no list of egress rules of a NetworkPolicy; write [{"to": […]}]')
     return tuple(rules)
+
+
+class OpenRoot(Sentence):
+    """The storage root says what a Secret should."""
+
+
+def read_root(uri: str) -> str:
+    """The storage root, which every object's status names."""
+    if shows_credentials(uri):
+        raise OpenRoot(f"--storage-root holds credentials, which every .status would show; {ADVICE} of the objects")
+    return uri
 
 
 class CannotStart(Sentence):
