@@ -11,6 +11,8 @@ from http.client import HTTPConnection, HTTPException
 PATH = "/departures"
 LONGEST_WAIT_SECONDS = 3600.0
 ANSWER_SECONDS = 1.0
+CONNECT_SECONDS = 3.0
+"""A head that is gone may answer with silence."""
 
 
 class Departures:
@@ -64,9 +66,11 @@ class Departures:
 def ask_to_leave(address: str, worker: str, token: str, seconds: float) -> str:
     """Blocks until the head at `host:port` lets the worker go; returns why it did not within `seconds`, or nothing."""
     host, _, port = address.rpartition(":")
-    connection = HTTPConnection(host.strip("[]"), int(port), timeout=seconds + ANSWER_SECONDS)
+    connection = HTTPConnection(host.strip("[]"), int(port), timeout=min(CONNECT_SECONDS, seconds))
     body = json.dumps({"worker": worker, "seconds": seconds})
     try:
+        connection.connect()
+        connection.sock.settimeout(seconds + ANSWER_SECONDS)
         connection.request("POST", PATH, body, {"Authorization": f"Bearer {token}", "Content-Type": "application/json"})
         status = connection.getresponse().status
     except (OSError, HTTPException) as error:
