@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Protocol
 
 from headrace.api.meta import ObjectKey
-from headrace.plan.values import Action, Observed, Status
+from headrace.plan.values import Action, Observed, Refusal, Status
 
 
 class Conflict(Exception):
@@ -16,6 +16,18 @@ class Conflict(Exception):
 
 class Unavailable(Exception):
     """The world cannot do it now, through no fault of the plan: the pass ends and the key is looked at after a pause."""
+
+    retry_after_seconds: float = 0.0
+    """The pause that the world asks for, at least."""
+
+
+class ChildrenRefused(Unavailable):
+    """The world will not take these children as they are; what does not rest on them may go on."""
+
+    def __init__(self, *refusals: Refusal) -> None:
+        """Keeps who was refused, and why."""
+        super().__init__("; ".join(f"{each.kind} {each.name} is refused: {each.message}" for each in refusals))
+        self.refusals = refusals
 
 
 class Cluster(Protocol):
@@ -34,11 +46,18 @@ class Cluster(Protocol):
         ...
 
     async def apply(self, observed: Observed, action: Action) -> None:
-        """Carries out one action. Doing what is done already is success; a vanished target is success."""
+        """Carries out one action. Doing what is done already is success; a vanished target is success.
+
+        Raises ChildrenRefused for a child that the world will not take.
+        """
         ...
 
     async def apply_together(self, observed: Observed, actions: Sequence[Action]) -> None:
         """Carries out actions that do not depend on each other, in any order; raises after all were tried."""
+        ...
+
+    def note_refusals(self, observed: Observed, refusals: tuple[Refusal, ...]) -> None:
+        """Has what was refused of a plan be observed until the next plan was acted on."""
         ...
 
     def watch(self) -> AsyncIterator[ObjectKey]:

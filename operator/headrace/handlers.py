@@ -16,6 +16,9 @@ from headrace.plan.values import Raw
 INACTIVITY_SECONDS = 70.0
 """A watch without so much as a bookmark for this long is opened again."""
 
+RECONNECT_SECONDS = 1.0
+"""Between two attempts to open a watch."""
+
 
 async def feed(
     api: Api, namespaces: Iterable[str], saw: Callable[[Raw], None], gone: Callable[[Raw], None], stop: asyncio.Event
@@ -84,6 +87,7 @@ def settings() -> kopf.OperatorSettings:
     chosen.persistence.diffbase_storage = _NoDiff()
     chosen.persistence.progress_storage = _NoProgress()
     chosen.watching.inactivity_timeout = INACTIVITY_SECONDS
+    chosen.watching.reconnect_backoff = RECONNECT_SECONDS
     for resource in WATCHED:
         if resource.selector:
             chosen.watching.label_selectors[resource.group, resource.version, resource.plural] = resource.selector

@@ -94,7 +94,13 @@ class _Operator:
     async def _until(self, stop: asyncio.Event, reports: Reports) -> None:
         """Works until told to stop; the lease is given back after the last write."""
         feed = asyncio.create_task(
-            handlers.feed(self._api, self._options.namespaces, self._cluster.saw, self._cluster.gone, stop)
+            handlers.feed(
+                self._api,
+                self._options.namespaces,
+                self._sweep.hearing(self._cluster.saw),
+                self._sweep.hearing(self._cluster.gone),
+                stop,
+            )
         )
         lease = asyncio.create_task(self._lease.run(self._gained))
         work = [
@@ -146,6 +152,8 @@ class _Operator:
             return None
         started, result = time.perf_counter(), "Error"
         try:
+            if unreadable := await self._cluster.say_unreadable(key, now):
+                self._tell(key, unreadable)
             pause = await reconcile(self._cluster, key, now, self._tell)
             result = "Done"
         except Conflict:

@@ -1,18 +1,21 @@
 """The one loop for every kind: observe, plan, save the decision, then act on it."""
 
 import logging
-from collections.abc import Callable
-from datetime import datetime
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import datetime, timedelta
 from itertools import groupby
 
 from headrace.api.meta import Condition, ObjectKey
-from headrace.cluster import Cluster
+from headrace.cluster import ChildrenRefused, Cluster
 from headrace.plan.plan import plan
-from headrace.plan.values import Action, Create, Delete, Observed, transitions
+from headrace.plan.values import Action, Apply, Create, Delete, Observed, Refusal, transitions
 
 logger = logging.getLogger(__name__)
 
 SUMMARY = "Ready"
+LONGEST_REFUSAL_SECONDS = 30.0
+"""What was refused is asked for again after a second, then two, then four, and so on up to this."""
 
 
 async def reconcile(
@@ -35,18 +38,42 @@ async def reconcile(
             logger.info("%s: %s: %s", key, condition.reason, condition.message, extra={"key": key})
         if tell:
             tell(key, condition)
-    await _act(cluster, observed, planned.actions)
-    return planned.requeue_after
+    if planned.requeue_after == 0.0:
+        # It decided, so that nothing was asked for.
+        return 0.0
+    refusals = await _act(cluster, observed, planned.actions, now)
+    cluster.note_refusals(observed, refusals)
+    if _told(refusals) != _told(observed.refusals):
+        return 0.0
+    return _soonest(planned.requeue_after, refusals, now)
 
 
-async def _act(cluster: Cluster, observed: Observed, actions: tuple[Action, ...]) -> None:
-    """One action after the other, but that pods, which do not depend on each other, are made and deleted together."""
+async def _act(cluster: Cluster, observed: Observed, actions: tuple[Action, ...], now: datetime) -> tuple[Refusal, ...]:
+    """One step after the other; returns what is refused. After a refusal nothing more is made, but what may go still goes."""
+    known = {(refusal.kind, refusal.name): refusal for refusal in observed.refusals}
+    refused: list[Refusal] = []
+    for step in _steps(actions):
+        blocked, asked = bool(refused), []
+        for action in step:
+            before = known.get(_child(action))
+            if before and (blocked or (before.ask_at and now < before.ask_at)):
+                refused.append(before)
+            elif not (blocked and isinstance(action, Create | Apply)):
+                asked.append(action)
+        try:
+            await cluster.apply_together(observed, asked)
+        except ChildrenRefused as refusal:
+            refused += [_once_more(each, known.get((each.kind, each.name)), now) for each in refusal.refusals]
+    return tuple(refused)
+
+
+def _steps(actions: tuple[Action, ...]) -> Iterator[tuple[Action, ...]]:
+    """Every action is a step, but that pods, which do not depend on each other, are made and deleted together."""
     for together, group in groupby(actions, key=_concerns_a_pod):
         if together:
-            await cluster.apply_together(observed, tuple(group))
-            continue
-        for action in group:
-            await cluster.apply(observed, action)
+            yield tuple(group)
+        else:
+            yield from ((action,) for action in group)
 
 
 def _concerns_a_pod(action: Action) -> bool:
@@ -56,3 +83,27 @@ def _concerns_a_pod(action: Action) -> bool:
         case Delete():
             return action.kind == "Pod"
     return False
+
+
+def _child(action: Action) -> tuple[str, str]:
+    """The kind and name of the child that an action makes."""
+    match action:
+        case Create() | Apply():
+            return str(action.manifest["kind"]), str(action.manifest["metadata"]["name"])
+    return "", ""
+
+
+def _once_more(refusal: Refusal, before: Refusal | None, now: datetime) -> Refusal:
+    times = before.times + 1 if before else 1
+    pause = min(2.0 ** min(times - 1, 10), LONGEST_REFUSAL_SECONDS)
+    return replace(refusal, times=times, ask_at=now + timedelta(seconds=pause))
+
+
+def _told(refusals: tuple[Refusal, ...]) -> set[tuple[str, str, str, str]]:
+    """What of the refusals stands in conditions."""
+    return {(refusal.kind, refusal.name, refusal.reason, refusal.message) for refusal in refusals}
+
+
+def _soonest(pause: float | None, refusals: tuple[Refusal, ...], now: datetime) -> float | None:
+    pauses = [max((refusal.ask_at - now).total_seconds(), 0.0) for refusal in refusals if refusal.ask_at]
+    return min([*pauses, *([] if pause is None else [pause])], default=None)

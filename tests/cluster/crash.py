@@ -18,7 +18,7 @@ from typing import Any
 from headrace.api.meta import API_VERSION, Kind
 from headrace.api.run_report import ReportPhase
 from headrace.kube import Api, connect
-from headrace.kube.client import NotFound
+from headrace.kube.client import NotFound, Stale
 from headrace.kube.resources import BY_KIND, CUSTOM, LEASE, POD, SWEPT
 from tests import gen
 from tests.cluster.proxy import Proxy, kubeconfig_for
@@ -28,6 +28,8 @@ NAME = "headrace-operator"
 STILL_SECONDS = 2.5
 KILL_SECONDS = 45.0
 END_SECONDS = 150.0
+STRIP_ROUNDS = 3
+"""Somebody else may write an object meanwhile, and controllers put their own annotations back."""
 TABLE = {"table": {"uri": "file:///lake/t", "version": 0}}
 TRAIN = {"dataset": TABLE, "model": {"builtin": "Perceptron"}, "epochs": 1, "workers": {"min": 1, "max": 2}, "recovery": {"backoffSeconds": 1}}  # fmt: skip
 SPECS: dict[Kind, Raw] = {
@@ -52,9 +54,12 @@ class Point:
     kind: Kind
     write: int = 0
     after: bool = False
+    strip: bool = False
+    """Whether objects and children then lose all their annotations, as by kubectl replace."""
 
     def __str__(self) -> str:
-        return f"{self.kind}, {'after' if self.after else 'before'} write {self.write}"
+        stripped = ", all annotations lost" if self.strip else ""
+        return f"{self.kind}, {'after' if self.after else 'before'} write {self.write}{stripped}"
 
 
 @dataclass(frozen=True)
@@ -70,10 +75,14 @@ class End:
 class Namespace:
     """One run in a namespace of its own, watched by an administrator."""
 
-    def __init__(self, api: Api, kind: Kind, name: str) -> None:
-        self._api, self._kind, self.name = api, kind, name
+    def __init__(self, api: Api, kind: Kind, name: str, pods: Raw = TOLERATION) -> None:
+        self._api, self._kind, self.name, self._pods = api, kind, name, pods
         self._uids: dict[str, set[str]] = {}
         self._told: set[str] = set()
+        self.fails = True
+        """Whether the first attempt of a run fails."""
+        self.twice: set[str] = set()
+        """Heads of one object that were there together before they had ended."""
 
     async def start(self) -> None:
         await self._api.create(
@@ -83,28 +92,38 @@ class Namespace:
         if self._kind == Kind.INFERENCE_ENDPOINT:
             await self.make(Kind.TRAIN_JOB)
 
-    async def make(self, kind: Kind) -> None:
-        spec = {**SPECS[kind], "pods": TOLERATION}
+    async def make(self, kind: Kind, name: str = "one") -> None:
         body = {
             "apiVersion": API_VERSION,
             "kind": str(kind),
-            "metadata": {"name": "one", "namespace": self.name},
-            "spec": spec,
+            "metadata": {"name": name, "namespace": self.name},
+            "spec": {**SPECS[kind], "pods": self._pods},
         }
         await self._api.create(BY_KIND[str(kind)].path(self.name), body)
 
-    async def play(self) -> None:
-        """Looks at the pods once: a head's first attempt fails, its second is complete."""
-        for pod in (await self._api.list(POD, self.name)).items:
+    async def look(self) -> list[Raw]:
+        """The pods as they are; which there were is remembered."""
+        pods = (await self._api.list(POD, self.name)).items
+        heads: dict[str, set[str]] = {}
+        for pod in pods:
             metadata, own = pod["metadata"], pod["metadata"]["labels"]
             self._uids.setdefault(metadata["name"], set()).add(metadata["uid"])
+            if own.get("headrace.dev/role") == "head" and pod["status"].get("phase") in ("Pending", "Running"):
+                heads.setdefault(own["headrace.dev/uid"], set()).add(metadata["name"])
+        self.twice |= {name for names in heads.values() if len(names) > 1 for name in names}
+        return pods
+
+    async def play(self) -> None:
+        """Looks at the pods once: a head's first attempt fails, if one is to, and its second is complete."""
+        for pod in await self.look():
+            metadata, own = pod["metadata"], pod["metadata"]["labels"]
             if (
                 own.get("headrace.dev/role") != "head"
                 or pod["status"].get("phase") != "Running"
                 or metadata["uid"] in self._told
             ):
                 continue
-            failed = own["headrace.dev/attempt"] == "1"
+            failed = self.fails and own["headrace.dev/attempt"] == "1"
             annotations = {
                 "headrace.dev/kwok-exit-after": "10ms", "headrace.dev/kwok-exit-code": "1" if failed else "0",
                 "headrace.dev/kwok-message": "" if failed else report(Kind(own["headrace.dev/kind"])),
@@ -115,11 +134,23 @@ class Namespace:
             )  # fmt: skip
             self._told.add(metadata["uid"])
 
+    async def strip(self) -> None:
+        """Replaces everything by itself without annotations; pods that have not ended by then are told once more how."""
+        for resource in SWEPT * STRIP_ROUNDS:
+            for each in (await self._api.list(resource, self.name)).items:
+                metadata = {name: value for name, value in each["metadata"].items() if name != "annotations"}
+                if metadata != each["metadata"]:
+                    with contextlib.suppress(NotFound, Stale):
+                        await self._api.update(
+                            resource.path(self.name, metadata["name"]), {**each, "metadata": metadata}
+                        )
+        self._told.clear()
+
     async def finished(self) -> bool:
         """Whether the object is where it stays."""
         status = (await self._object()).get("status") or {}
         if self._kind == Kind.INFERENCE_ENDPOINT:
-            return "stable" in status
+            return "stable" in status and all(each.get("ready") for each in status.get("versions") or [{}])
         return status.get("phase") in ("Complete", "Failed")
 
     async def phases(self) -> dict[str, str]:
@@ -217,6 +248,8 @@ class Crash:
                     )
                     if killed.is_set():
                         await operator.wait()
+                        if point.strip:
+                            await space.strip()
                         with contextlib.suppress(NotFound):
                             lease = await api.get(LEASE.path(name, NAME))
                             await api.delete(LEASE.path(name, NAME), lease["metadata"]["uid"])
@@ -278,14 +311,20 @@ async def until_still(space: Namespace, proxy: Proxy, working: asyncio.Event) ->
         await asyncio.gather(task, return_exceptions=True)
 
 
-async def start(config: Path, namespace: str, lease: str = "", name: str = NAME) -> asyncio.subprocess.Process:
-    """The operator for one namespace, its lease in the same or another."""
+def free_port() -> int:
+    """A port of loopback that nobody listens on now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+        return int(probe.getsockname()[1])
+
+
+async def start(
+    config: Path, namespace: str, lease: str = "", name: str = NAME, port: int = 0
+) -> asyncio.subprocess.Process:
+    """The operator for one namespace, its lease in the same or another; `port` is that of its health."""
     command = [
         sys.executable, "-m", "headrace.cli", "operator", "--namespace", namespace, "--lease-namespace", lease or namespace,
-        "--name", name, "--port", str(port), "--log-format", "text",
+        "--name", name, "--port", str(port or free_port()), "--log-format", "text",
     ]  # fmt: skip
     log = config.with_suffix(".log").open("a")
     return await asyncio.create_subprocess_exec(

@@ -12,6 +12,7 @@ import yaml
 from aiohttp import web
 
 from headrace.kube import Api
+from tests.cluster.cut import Cut
 
 WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 UNCOUNTED = ("/leases", "/events")
@@ -34,6 +35,9 @@ class Proxy:
         self.after: Callable[[int], None] = lambda _: None
         self.answer: Callable[[web.Request], web.Response | None] = lambda _: None
         """An answer of the proxy's own, in the API server's place."""
+        self.lose: Callable[[web.Request], web.Response | None] = lambda _: None
+        """An answer of the proxy's own to a write that the API server has carried out."""
+        self.cut = Cut()
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[int]:
@@ -54,6 +58,8 @@ class Proxy:
     async def _forward(self, request: web.Request) -> web.StreamResponse:
         if (own := self.answer(request)) is not None:
             return own
+        if is_watch(request) and not await self.cut.admits(request):
+            return web.Response()
         counted = request.method in WRITES and not any(part in request.path for part in UNCOUNTED)
         number = 0
         if counted:
@@ -69,14 +75,21 @@ class Proxy:
             if counted:
                 whole = web.Response(status=answer.status, headers=kept, body=await answer.read())
                 self.after(number)
-                return whole
+                return self.lose(request) or whole
             response = web.StreamResponse(status=answer.status, headers=kept)
             with contextlib.suppress(ConnectionError, aiohttp.ClientError):
                 await response.prepare(request)
                 async for chunk in answer.content.iter_any():
+                    if is_watch(request) and not await self.cut.admits(request):
+                        return response
                     await response.write(chunk)
                 await response.write_eof()
             return response
+
+
+def is_watch(request: web.Request) -> bool:
+    """Whether a request is for a stream of changes."""
+    return "watch" in request.query
 
 
 def kubeconfig_for(port: int, path: Path) -> Path:

@@ -1,5 +1,6 @@
 """What the loop relies on in every world. Each test is a function of an open world; the actions are the planner's own."""
 
+import re
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
@@ -9,10 +10,10 @@ from headrace.api.artifacts import DatasetVersion
 from headrace.api.meta import Kind, ObjectKey
 from headrace.api.objects import HeadraceObject
 from headrace.api.status import Phase
-from headrace.cluster import Conflict
+from headrace.cluster import ChildrenRefused, Conflict
 from headrace.plan import labels
 from headrace.plan.plan import plan
-from headrace.plan.values import Apply, Create, Delete, DeleteSelf, Observed
+from headrace.plan.values import Apply, Create, Delete, DeleteSelf, Observed, Refusal
 from tests import gen
 from tests.contract.worlds import World, observed
 
@@ -134,6 +135,35 @@ async def a_child_of_another_attempt_is_in_the_way(world: World) -> None:
     assert pod.labels[labels.ATTEMPT] == "1"
 
 
+async def who_is_refused_is_named(world: World) -> None:
+    """All of those that were asked for together, each with a reason in one word and the world's own sentence."""
+    _, before = await started(world)
+    creates = tuple(action for action in plan(before, NOW).actions if isinstance(action, Create))
+    pods = tuple(action for action in creates if action.manifest["kind"] == "Pod")
+    for action in creates:
+        if action not in pods:
+            await world.cluster.apply(before, action)
+    async with world.refusing_pods():
+        with pytest.raises(ChildrenRefused) as refused:
+            await world.cluster.apply_together(before, pods)
+    refusals = sorted(refused.value.refusals, key=lambda refusal: refusal.name)
+    names = sorted(action.manifest["metadata"]["name"] for action in pods)
+    assert [(refusal.kind, refusal.name) for refusal in refusals] == [("Pod", name) for name in names]
+    assert all(re.fullmatch("[A-Z][A-Za-z0-9]*", refusal.reason) and refusal.message for refusal in refusals)
+
+
+async def what_was_refused_is_seen_until_the_next_plan_was_acted_on(world: World) -> None:
+    """By its owner alone."""
+    key, before = await started(world)
+    other = await put(world, gen.pipeline("other"))
+    refusal = Refusal("Pod", "p", "QuotaExceeded", "exceeded quota")
+    world.cluster.note_refusals(before, (refusal,))
+    assert (await observed(world, key)).refusals == (refusal,)
+    assert (await observed(world, other)).refusals == ()
+    world.cluster.note_refusals(before, ())
+    assert (await observed(world, key)).refusals == ()
+
+
 async def only_what_is_meant_is_deleted(world: World) -> None:
     """A UID that is not the child's deletes nothing; deleting twice is success."""
     key, before = await started(world)
@@ -218,6 +248,8 @@ CONTRACT: tuple[Contract, ...] = (
     children_are_made_once,
     no_secret_is_shown,
     a_child_of_another_attempt_is_in_the_way,
+    who_is_refused_is_named,
+    what_was_refused_is_seen_until_the_next_plan_was_acted_on,
     only_what_is_meant_is_deleted,
     what_is_applied_is_seen_with_its_digest,
     an_object_deletes_itself_once,

@@ -3,7 +3,7 @@
 import random
 import uuid
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,12 +13,15 @@ from headrace.api.meta import ObjectKey
 from headrace.api.objects import HeadraceObject
 from headrace.cluster import Cluster
 from headrace.kube import Api, KubeCluster, Sweep, connect
+from headrace.kube.client import Refused
 from headrace.kube.resources import BY_KIND
 from headrace.local import LocalCluster
 from headrace.local.machine import Machine
+from headrace.local.refusals import CannotStart
 from headrace.plan.values import Observed, Settings
 from tests.kube.fake_api import FakeApi
 from tests.simulation.cluster import SimulatedCluster
+from tests.simulation.faults import CALM, Faults
 from tests.simulation.world import World as SimulatedWorld
 
 Raw = dict[str, Any]
@@ -40,6 +43,10 @@ class World(Protocol):
 
     async def refresh(self) -> None:
         """Has the port know what there is."""
+        ...
+
+    def refusing_pods(self) -> AbstractAsyncContextManager[None]:
+        """Has no pod be taken meanwhile."""
         ...
 
 
@@ -70,6 +77,12 @@ class Simulated:
     async def refresh(self) -> None:
         """Its reads are never stale when it is calm."""
 
+    @asynccontextmanager
+    async def refusing_pods(self) -> AsyncIterator[None]:
+        self.world.faults = Faults(refused=1.0)
+        yield
+        self.world.faults = CALM
+
 
 @dataclass
 class Local:
@@ -84,6 +97,12 @@ class Local:
 
     async def refresh(self) -> None:
         """Its memory is the truth."""
+
+    @asynccontextmanager
+    async def refusing_pods(self) -> AsyncIterator[None]:
+        none_free = CannotStart("NoFreePort", "finds no free port")
+        with mock.patch("headrace.local.children.ports.choose", side_effect=none_free):
+            yield
 
 
 @dataclass
@@ -112,6 +131,24 @@ class Kube:
 
     async def refresh(self) -> None:
         await self.sweep.once(at_once=True)
+
+    @asynccontextmanager
+    async def refusing_pods(self) -> AsyncIterator[None]:
+        if isinstance(self.api, FakeApi):
+            self.api.refusals["pods"] = Refused(403, "Forbidden", "exceeded quota: none")
+            yield
+            self.api.refusals.clear()
+            return
+        path = f"/api/v1/namespaces/{self.namespace}/resourcequotas"
+        quota = {
+            "apiVersion": "v1",
+            "kind": "ResourceQuota",
+            "metadata": {"name": "none"},
+            "spec": {"hard": {"pods": "0"}},
+        }
+        made = await self.api.create(path, quota)
+        yield
+        await self.api.delete(f"{path}/none", made["metadata"]["uid"])
 
 
 @asynccontextmanager

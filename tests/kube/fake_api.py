@@ -10,6 +10,11 @@ from headrace.kube.resources import Resource
 UIDS = itertools.count(1)
 
 
+def written(manager, fields, time="2026-01-01T12:00:00Z", **more):
+    """An entry of managedFields."""
+    return {"manager": manager, "operation": "Update", "time": time, "fieldsV1": {"f:spec": fields}, **more}
+
+
 class FakeApi:
     """Objects by path; what is asked is in `requests`."""
 
@@ -17,6 +22,8 @@ class FakeApi:
         self.objects: dict[str, dict[str, Any]] = {}
         self.requests: list[tuple[str, str]] = []
         self.failure: Exception | None = None
+        self.refusals: dict[str, Exception] = {}
+        """By plural, what is answered to whoever makes one."""
         self._versions = itertools.count(1)
 
     def _asked(self, verb: str, path: str) -> None:
@@ -53,6 +60,8 @@ class FakeApi:
 
     async def create(self, path, body):
         self._asked("create", path)
+        if refusal := self.refusals.get(path.rpartition("/")[2]):
+            raise refusal
         place = f"{path}/{body['metadata']['name']}"
         if place in self.objects:
             raise Exists(409, "AlreadyExists", f"{place} already exists")
@@ -70,7 +79,8 @@ class FakeApi:
 
     async def apply(self, path, body):
         self._asked("patch", path)
-        return self._keep(path, body)
+        kept = {**body, "metadata": {**body["metadata"], "managedFields": [written("headrace", body)]}}
+        return self._keep(path, kept)
 
     async def delete(self, path, uid, grace_seconds=None):
         self._asked("delete", path)

@@ -1,19 +1,21 @@
 """The port on an API server: what is remembered, what is written, what a conflict is, and that only a holder writes."""
 
 import base64
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from headrace.api.meta import API_VERSION, Kind, ObjectKey
 from headrace.cluster import Conflict
+from headrace.kube.client import Refused, Stale
 from headrace.kube.cluster import KubeCluster, NotLeader
 from headrace.kube.resources import BY_KIND, SECRET
 from headrace.kube.tokens import token_for
 from headrace.plan import labels
+from headrace.plan.conditions import find
 from headrace.plan.values import Apply, Create, Delete, DeleteSelf, Settings
 from headrace.reconcile import reconcile
-from tests.kube.fake_api import FakeApi
+from tests.kube.fake_api import FakeApi, written
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 SECRET_KEY = b"k" * 32
@@ -44,8 +46,16 @@ class World:
         self.cluster.saw(raw)
         return raw
 
-    async def pass_over(self, key=JOB):
-        return await reconcile(self.cluster, key, NOW)
+    async def pass_over(self, key=JOB, now=NOW):
+        return await reconcile(self.cluster, key, now)
+
+    async def edit(self, spec):
+        path = BY_KIND["TrainJob"].path("default", "digits")
+        self.cluster.saw(await self.api.update(path, {**self.api.objects[path], "spec": spec}))
+
+    async def condition(self, name):
+        """The condition of the job, or None."""
+        return find((await self.cluster.observe(JOB)).object.status.conditions, name)
 
     def written(self, *verbs):
         return [path.rpartition("/")[2] for verb, path in self.api.writes() if verb in verbs]
@@ -166,6 +176,123 @@ async def test_deleting_what_is_gone_is_success(world):
     assert ("delete", SECRET.path("default", "token")) not in world.api.requests
 
 
+async def test_a_refused_child_stands_in_a_condition_until_it_is_made(world):
+    """With the server's own sentence; it is asked for again after pauses that grow, and the others are made meanwhile."""
+    world.api.refusals["pods"] = Refused(403, "Forbidden", "pods is forbidden: exceeded quota: small")
+    for _ in range(3):
+        await world.pass_over()
+    condition = await world.condition("Refused")
+    assert (condition.status, condition.reason) == ("True", "QuotaExceeded")
+    assert (
+        "Pod" in condition.message
+        and "and 2 more" in condition.message
+        and "exceeded quota: small" in condition.message
+    )
+    assert "services" in world.written("create")
+    asked = world.written("create").count("pods")
+    await world.pass_over()
+    assert world.written("create").count("pods") == asked
+    for seconds, more in ((1, 3), (2, 0), (3, 3), (5, 0), (7, 3)):
+        await world.pass_over(now=NOW + timedelta(seconds=seconds))
+        assert world.written("create").count("pods") == asked + more
+        asked += more
+    world.api.refusals.clear()
+    for seconds in (20, 21):
+        await world.pass_over(now=NOW + timedelta(seconds=seconds))
+    assert len(list(world.cluster.pod_entries())) == 3
+    assert await world.condition("Refused") is None
+
+
+async def test_a_rule_that_only_a_person_can_meet_stalls_the_run(world):
+    """What is refused first holds back what rests on it; nothing is lost of what may go on."""
+    world.api.refusals["configmaps"] = Refused(422, "Invalid", "admission policy: no ConfigMaps here")
+    for _ in range(3):
+        await world.pass_over()
+    assert (await world.condition("Stalled")).reason == "Invalid"
+    assert not list(world.cluster.pod_entries())
+
+
+async def test_a_refusal_is_forgotten_with_what_was_wanted(world):
+    """Where the spec asks for less, nothing is refused any more."""
+    await world.pass_over()
+    await world.pass_over()
+    job = {**SPEC, "workers": {"min": 2, "max": 3}}
+    await world.edit(job)
+    world.api.refusals["pods"] = Refused(403, "Forbidden", "exceeded quota")
+    for _ in range(3):
+        await world.pass_over()
+    assert await world.condition("Refused")
+    await world.edit(SPEC)
+    for _ in range(3):
+        await world.pass_over()
+    assert await world.condition("Refused") is None
+
+
+async def test_a_delete_in_conflict_is_no_deletion(world):
+    """A pod that is there after all stays remembered, so that nothing takes its place."""
+    await world.pass_over()
+    await world.pass_over()
+    observed = await world.cluster.observe(JOB)
+    pod = observed.pods[0]
+    world.api.failure = None
+    deleted = world.api.delete
+
+    async def conflict(*_, **__):
+        raise Stale(409, "Conflict", "the object is being written")
+
+    world.api.delete = conflict
+    with pytest.raises(Conflict):
+        await world.cluster.apply(observed, Delete("Pod", pod.name, pod.uid))
+    assert pod in (await world.cluster.observe(JOB)).pods
+    world.api.delete = deleted
+
+
+@pytest.mark.parametrize("kind", ["Service", "ConfigMap", "NetworkPolicy"])
+async def test_a_child_that_somebody_changed_is_put_right(world, kind):
+    """Once: what is left of the change afterwards is not the operator's."""
+    await world.pass_over()
+    await world.pass_over()
+    child = next(each for each in (await world.cluster.observe(JOB)).children if each["kind"] == kind)
+    path = BY_KIND[kind].path("default", child["metadata"]["name"])
+    raw = world.api.objects[path]
+    entry = written("kubectl-edit", {"f:ports": {}}, "2026-01-01T13:00:00Z")
+    metadata = {**raw["metadata"], "managedFields": [entry]}
+    world.cluster.saw({**await world.api.update(path, {**raw, "metadata": metadata, "spec": "odd"}), "kind": kind})
+    await world.pass_over()
+    assert world.api.objects[path].get("spec") != "odd"
+    before = world.api.writes()
+    await world.pass_over()
+    assert world.api.writes() == before
+
+
+async def test_what_a_controller_writes_is_no_change(world):
+    """A Deployment's status belongs to its controller."""
+    await world.pass_over()
+    await world.pass_over()
+    path = next(path for path in world.api.objects if "/services/" in path)
+    raw = world.api.objects[path]
+    entry = written("kube-controller-manager", {}, "2026-01-01T13:00:00Z", subresource="status")
+    metadata = {**raw["metadata"], "managedFields": [entry]}
+    world.cluster.saw({**await world.api.update(path, {**raw, "metadata": metadata}), "kind": "Service"})
+    before = world.api.writes()
+    await world.pass_over()
+    assert world.api.writes() == before
+
+
+async def test_a_secret_that_a_pod_lacks_is_made_again(world):
+    """Nobody reads it, so a pod that waits for it is what tells."""
+    await world.pass_over()
+    await world.pass_over()
+    (path,) = (path for path in world.api.objects if "/secrets/" in path)
+    made = world.api.objects.pop(path)
+    place, pod = next((path, raw) for path, raw in world.api.objects.items() if "/pods/" in path)
+    waiting = {"state": {"waiting": {"reason": "CreateContainerConfigError"}}}
+    status = {"phase": "Pending", "containerStatuses": [{"name": "main", **waiting}]}
+    world.cluster.saw({**await world.api.update(place, {**pod, "status": status}), "kind": "Pod"})
+    await world.pass_over()
+    assert world.api.objects[path]["data"] == made["data"]
+
+
 async def test_older_news_is_no_news(world):
     """What a watch tells late does not undo what a write has answered."""
     old = dict(world.api.objects[BY_KIND["TrainJob"].path("default", "digits")])
@@ -190,8 +317,23 @@ async def test_who_is_woken(world):
 
 
 async def test_an_object_that_cannot_be_read_is_left_alone(world, caplog):
-    """It is told of, and the others are seen to."""
-    await world.make(spec={**SPEC, "epochs": "many"}, name="odd")
-    assert await reconcile(world.cluster, ObjectKey(Kind.TRAIN_JOB, "default", "odd"), NOW) is None
-    assert "TrainJob default/odd cannot be read by this version" in caplog.text
+    """Its status says so, once, and the others are seen to; it is read again when it is mended."""
+    raw = await world.make(spec={**SPEC, "epochs": "many"}, name="odd")
+    odd, path = ObjectKey(Kind.TRAIN_JOB, "default", "odd"), BY_KIND["TrainJob"].path("default", "odd")
+    first = await world.cluster.say_unreadable(odd, NOW)
+    assert await reconcile(world.cluster, odd, NOW) is None
+    said = {each["type"]: each for each in world.api.objects[path]["status"]["conditions"]}
+    assert (said["Stalled"]["status"], said["Ready"]["status"], said["Ready"]["reason"]) == (
+        "True",
+        "False",
+        "Unreadable",
+    )
+    assert "correct spec.epochs: Input should be a valid integer" in said["Stalled"]["message"]
+    assert caplog.text.count("TrainJob default/odd: this version of Headrace cannot read") == 1
+    before = world.api.writes()
+    assert await world.cluster.say_unreadable(odd, NOW + timedelta(seconds=9)) == first
+    assert world.api.writes() == before
     assert await world.pass_over() == 0.0
+    world.cluster.saw(await world.api.update(path, {**world.api.objects[path], "metadata": raw["metadata"] | {"resourceVersion": ""}, "spec": SPEC}))  # fmt: skip
+    assert await world.cluster.say_unreadable(odd, NOW) is None
+    assert await reconcile(world.cluster, odd, NOW) == 0.0

@@ -50,14 +50,31 @@ async def test_the_first_sweep_sees_everything(world):
 
 
 async def test_a_silent_watch_is_told_and_mended(world):
-    """A change that no watch tells between two sweeps is fetched; the trouble ends once the watch has caught up."""
+    """A change that no watch tells between two sweeps is fetched; the trouble ends once the watch tells something again."""
     await world.sweep.once()
-    await world.change(epochs=5)
+    raw = await world.change(epochs=5)
     await world.sweep.once()
     assert (await world.epochs(), world.sweep.troubles()) == (1, [])
     await world.sweep.once()
     assert await world.epochs() == 5
     assert "the watch of trainjobs is stale" in world.sweep.troubles()[0]
+    await world.sweep.once()
+    assert world.sweep.troubles()
+    world.sweep.hearing(world.cluster.saw)({**raw, "kind": "TrainJob"})
+    assert world.sweep.troubles() == []
+
+
+async def test_a_stale_watch_is_not_waited_for(world):
+    """What it has missed is fetched by every sweep, until it tells something or there is nothing to tell of."""
+    await world.sweep.once()
+    await world.change(epochs=5)
+    await world.sweep.once()
+    await world.sweep.look_again()
+    assert await world.epochs() == 5
+    await world.change(epochs=6)
+    await world.sweep.once()
+    assert await world.epochs() == 6
+    world.api.objects.clear()
     await world.sweep.once()
     assert world.sweep.troubles() == []
 

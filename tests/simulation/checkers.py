@@ -231,6 +231,8 @@ def unrest(world: World, resource: HeadraceObject) -> str | None:
     status: Any = resource.status
     if status.observed_generation != resource.metadata.generation:
         return "its status is about an older generation"
+    if _holds(status.conditions, "Refused"):
+        return "it says that a child is refused where everything is taken"
     live = sorted(
         name
         for name, pod in world.store.pods.items()

@@ -7,10 +7,24 @@ from dataclasses import replace
 
 from headrace.api.meta import ObjectKey
 from headrace.api.run_spec import Routing
-from headrace.cluster import Conflict
+from headrace.cluster import ChildrenRefused, Conflict
 from headrace.plan import dependents, labels
+from headrace.plan.conditions import QUOTA
 from headrace.plan.manifests import is_applied
-from headrace.plan.values import Action, Apply, Create, Delete, DeleteSelf, Observed, Pod, PodPhase, Push, Raw, Status
+from headrace.plan.values import (
+    Action,
+    Apply,
+    Create,
+    Delete,
+    DeleteSelf,
+    Observed,
+    Pod,
+    PodPhase,
+    Push,
+    Raw,
+    Refusal,
+    Status,
+)
 from tests.simulation import checkers, kubelet, serving
 from tests.simulation.store import owner_uid
 from tests.simulation.world import World
@@ -32,6 +46,7 @@ class SimulatedCluster:
         self._world = world
         self.writes = 0
         self.acts = 0
+        self._refusals: dict[str, tuple[Refusal, ...]] = {}
 
     async def observe(self, key: ObjectKey) -> Observed | None:
         """The object and what is around it, each part as of a moment of its own if reads are stale."""
@@ -50,6 +65,7 @@ class SimulatedCluster:
                 child for _, child in sorted(children.items()) if child["metadata"]["labels"].get(labels.UID) == uid
             ),
             related=dependents.related(resource, [others[name] for name in sorted(others, key=str)]),
+            refusals=self._refusals.get(uid, ()),
         )
 
     def _lag(self) -> int:
@@ -82,8 +98,22 @@ class SimulatedCluster:
 
     async def apply_together(self, observed: Observed, actions: Sequence[Action]) -> None:
         """Carries out actions, in an order that the seed chooses."""
+        refusals: list[Refusal] = []
         for action in self._world.rng.sample(actions, len(actions)):
-            await self.apply(observed, action)
+            try:
+                await self.apply(observed, action)
+            except ChildrenRefused as refused:
+                refusals += refused.refusals
+        if refusals:
+            raise ChildrenRefused(*refusals)
+
+    def forget(self) -> None:
+        """Another process begins, with nothing in memory."""
+        self._refusals.clear()
+
+    def note_refusals(self, observed: Observed, refusals: tuple[Refusal, ...]) -> None:
+        """Keeps them until the next plan was acted on."""
+        self._refusals[observed.object.metadata.uid] = refusals
 
     async def apply(self, observed: Observed, action: Action) -> None:
         """Carries out an action on the world as it is now."""
@@ -92,6 +122,8 @@ class SimulatedCluster:
         self._world.note(f"{_shown_time(self._world)} {observed.object.key} {describe(action)}")
         before = self._world.store.changes
         match action:
+            case Create() | Apply() if self._world.chance(self._world.faults.refused):
+                self._refuse(action.manifest)
             case Create():
                 self._create(action)
             case Apply():
@@ -119,6 +151,11 @@ class SimulatedCluster:
         checkers.check_world(self._world)
         if self._world.chance(self._world.faults.crash):
             raise OperatorCrash
+
+    def _refuse(self, manifest: Raw) -> None:
+        """A quota, or an admission policy, that somebody lifts later."""
+        reason = self._world.rng.choice((QUOTA, "Forbidden"))
+        raise ChildrenRefused(Refusal(manifest["kind"], manifest["metadata"]["name"], reason, "the namespace is full"))
 
     def _create(self, action: Create) -> None:
         store, manifest = self._world.store, action.manifest

@@ -16,6 +16,8 @@ class Faults:
     """The operator dies right after a write."""
     unavailable: float = 0.0
     """A write fails before it had an effect."""
+    refused: float = 0.0
+    """A child is not taken."""
     stale: float = 0.0
     """A part of what is observed is old."""
     lag: int = 0
@@ -50,7 +52,7 @@ class Faults:
 CALM = Faults()
 
 WORST = Faults(
-    crash=0.2, unavailable=0.1, stale=0.6, lag=3, silent=0.3, event_lost=0.3, event_late=0.4, event_doubled=0.3, clock_jump=0.05,
+    crash=0.2, unavailable=0.1, refused=0.3, stale=0.6, lag=3, silent=0.3, event_lost=0.3, event_late=0.4, event_doubled=0.3, clock_jump=0.05,
     pod_fails=0.2, pod_evicted=0.2, pod_lost=0.2, unschedulable=0.4, sticky=0.4, slow_collection=0.7,
     head_fails=0.6, head_hopeless=0.15, head_dumb=0.5, head_hangs=0.4, server_crashes=0.2, router_restarts=0.2, user=0.4,
 )  # fmt: skip

@@ -200,6 +200,7 @@ class Simulation:
             self.crashes += 1
             self._due.clear()
             self._failures.clear()
+            self.cluster.forget()
             self._resync()
             return
         except (Conflict, Refused) as refusal:

@@ -2,13 +2,15 @@
 
 import base64
 import contextlib
+import re
 
 from headrace.cluster import Conflict
 from headrace.kube.client import Api, Exists, NotFound, Refused, Stale
 from headrace.kube.resources import BY_KIND, SECRET
 from headrace.plan import labels
+from headrace.plan.conditions import QUOTA
 from headrace.plan.manifests import TOKEN_KEY
-from headrace.plan.values import Raw
+from headrace.plan.values import Raw, Refusal
 
 
 async def create(api: Api, manifest: Raw) -> Raw:
@@ -58,13 +60,27 @@ async def delete(api: Api, place: tuple[str, str, str], uid: str, grace_seconds:
     kind, namespace, name = place
     try:
         left = await api.delete(BY_KIND[kind].path(namespace, name), uid, grace_seconds)
-    except (NotFound, Stale):
+    except NotFound:
+        return None
+    except Stale:
+        found = await api.list(BY_KIND[kind], namespace, name=name)
+        if any(there["metadata"]["uid"] == uid for there in found.items):
+            # It was in the way of another write, and is there still.
+            raise
         return None
     return (
         {**left, "kind": kind}
         if "uid" in left.get("metadata", {}) and "deletionTimestamp" in left["metadata"]
         else None
     )
+
+
+def refusal(manifest: Raw, refused: Refused) -> Refusal:
+    """What the API server said of a child that it would not take."""
+    word = refused.reason if re.fullmatch("[A-Z][A-Za-z0-9]{0,127}", refused.reason) else "Refused"
+    # Quotas have no reason of their own: their sentence tells them from other rules.
+    reason = QUOTA if "exceeded quota" in refused.message else word
+    return Refusal(manifest["kind"], manifest["metadata"]["name"], reason, refused.message)
 
 
 def _named(answer: Raw, manifest: Raw) -> Raw:

@@ -4,6 +4,7 @@ Raw, because the client's typed models cost eighty times what JSON costs for a p
 """
 
 import asyncio
+import contextlib
 import json
 import os
 import ssl
@@ -207,7 +208,10 @@ class Api:
         finally:
             self._told(verb, plural_of(path), code)
         if code >= 400:
-            raise _error(code, data, method, path)
+            refused = _error(code, data, method, path)
+            with contextlib.suppress(ValueError):
+                refused.retry_after_seconds = float(answer.headers.get("Retry-After") or 0.0)
+            raise refused
         try:
             parsed: Raw = json.loads(data)
         except ValueError as error:

@@ -4,26 +4,45 @@ import asyncio
 import dataclasses
 import logging
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from datetime import datetime
 
 from pydantic import ValidationError
 
-from headrace.api.meta import Kind, ObjectKey
+from headrace.api.meta import Condition, Kind, ObjectKey
 from headrace.api.objects import DataPipeline, HeadraceObject, InferenceEndpoint, parse_object
-from headrace.cluster import Conflict, Unavailable
+from headrace.cluster import ChildrenRefused, Conflict, Unavailable
 from headrace.inbox import Inboxes
-from headrace.kube import children
+from headrace.kube import children, client, unreadable
 from headrace.kube.client import Api, NotFound
+from headrace.kube.made_secrets import MadeSecrets
 from headrace.kube.memory import Entry, Memory, Place, place_of
 from headrace.kube.reports import Reports
 from headrace.kube.resources import BY_KIND, POD, SECRET
 from headrace.kube.tokens import token_for
+from headrace.plan import labels
 from headrace.plan.dependents import learns_from, offers_to, related, woken_by
-from headrace.plan.values import Action, Apply, Create, Delete, DeleteSelf, Observed, Pod, Push, Raw, Settings, Status
+from headrace.plan.values import (
+    Action,
+    Apply,
+    Create,
+    Delete,
+    DeleteSelf,
+    Observed,
+    Pod,
+    Push,
+    Raw,
+    Refusal,
+    Settings,
+    Status,
+)
 
 logger = logging.getLogger(__name__)
 
 WRITES_AT_ONCE = 24
 """Of one object's pods."""
+
+LACKS_CONFIG = "CreateContainerConfigError"
+"""Why a container waits whose Secret is gone."""
 
 
 class NotLeader(Unavailable):
@@ -41,8 +60,11 @@ class KubeCluster:
         self._may_write = may_write
         self._memory = Memory()
         self._typed: dict[ObjectKey, tuple[int, HeadraceObject]] = {}
-        self._secrets: dict[str, dict[str, Raw]] = {}
-        """The Secrets that this process made, by owner's UID and name: they are written and never read."""
+        self._unreadable: dict[ObjectKey, tuple[int, str]] = {}
+        """What is wrong with objects that this version cannot read, by their version."""
+        self._secrets = MadeSecrets()
+        self._refusals: dict[str, tuple[Refusal, ...]] = {}
+        """What was refused, by owner's UID."""
         self._inboxes = Inboxes()
         self.reports: Reports | None = None
         """The live reports; set once there is a session to pull them with."""
@@ -57,6 +79,8 @@ class KubeCluster:
             return
         if before is not None and before.uid != entry.uid:
             self._wake(before)
+        if entry.pod is not None and entry.pod.reason == LACKS_CONFIG:
+            self._secrets.doubt(entry.owner)
         self._wake(entry)
 
     def gone(self, raw: Raw) -> None:
@@ -70,12 +94,21 @@ class KubeCluster:
         self._wake(entry)
         if entry.is_object and entry.key:
             self._typed.pop(entry.key, None)
-            self._secrets.pop(entry.uid, None)
+            self._unreadable.pop(entry.key, None)
+            self._secrets.doubt(entry.uid)
+            self._refusals.pop(entry.uid, None)
 
     def heard(self, entry: Entry) -> None:
         """Takes in that a pod's report is new."""
         if entry.key:
             self._inboxes.tell({entry.key})
+
+    def doubt_old_secrets(self) -> None:
+        """Has Secrets that were made long ago be made again, where they are gone."""
+        for entry in self._memory.entries():
+            if entry.key and entry.is_object and self._secrets.is_doubtful(entry.uid):
+                self._secrets.doubt(entry.uid)
+                self._inboxes.tell({entry.key})
 
     def wake_all(self) -> None:
         """Has every object looked at."""
@@ -114,9 +147,28 @@ class KubeCluster:
         uid = resource.metadata.uid
         owned = [entry for entry in self._memory.of_owner(uid) if entry.place[1] == key.namespace]
         pods = tuple(self._live(entry, entry.pod) for entry in owned if entry.pod is not None)
-        others = tuple(entry.raw for entry in owned if entry.raw is not None)
-        others += tuple(self._secrets.get(uid, {}).values())
-        return Observed(resource, pods, others, related(resource, self._others(resource)), self._settings)
+        seen = (_as_left(entry, entry.raw) for entry in owned if entry.raw is not None)
+        others = tuple(raw for raw in seen if raw is not None) + self._secrets.of(uid)
+        kin = related(resource, self._others(resource))
+        return Observed(resource, pods, others, kin, self._settings, self._refusals.get(uid, ()))
+
+    async def say_unreadable(self, key: ObjectKey, now: datetime) -> Condition | None:
+        """Has an object's status say that this version cannot read it; returns that condition, or None if it can."""
+        entry = self._memory.get(_place(key))
+        if entry is None or entry.raw is None or self._resource(key) is not None:
+            return None
+        condition = unreadable.stalled(entry.raw, self._unreadable[key][1], now)
+        status = unreadable.status(entry.raw, condition)
+        if status == entry.raw.get("status"):
+            return condition
+        self._fence()
+        path = BY_KIND[str(key.kind)].path(key.namespace, key.name, "status")
+        try:
+            self.saw(await self._api.update(path, {**entry.raw, "status": status}))
+        except client.Refused as refused:
+            # A rule that came later holds for the object as a whole: then an Event has to do.
+            logger.info("%s: its status cannot say so: %s", key, refused.message)
+        return condition
 
     async def save_status(self, observed: Observed, status: Status) -> None:
         """Makes `status` the object's status; Conflict if the object has changed since it was observed."""
@@ -135,20 +187,29 @@ class KubeCluster:
             raise Conflict(f"{resource.key} is gone") from None
 
     async def apply(self, observed: Observed, action: Action) -> None:
-        """Carries out one action of a plan."""
+        """Carries out one action of a plan; ChildrenRefused if the API server will not take the child."""
         self._fence()
+        try:
+            await self._carry_out(observed, action)
+        except client.Refused as refused:
+            if not isinstance(action, Create | Apply):
+                raise
+            raise ChildrenRefused(children.refusal(action.manifest, refused)) from refused
+
+    async def _carry_out(self, observed: Observed, action: Action) -> None:
         metadata = observed.object.metadata
         match action:
             case Create() if action.manifest["kind"] == SECRET.kind:
                 await self._create_secret(action.manifest, metadata.uid)
+            case Create() if (there := self._memory.get(place_of(action.manifest))) and there.touched:
+                await self._apply(action.manifest)
             case Create():
                 self.saw(await children.create(self._api, action.manifest))
             case Apply():
-                known = self._memory.get(place_of(action.manifest)) is not None
-                self.saw(await children.apply(self._api, action.manifest, known=known))
+                await self._apply(action.manifest)
             case Delete() if action.kind == SECRET.kind:
                 # It goes with its owner: that takes no right to delete Secrets.
-                self._secrets.get(metadata.uid, {}).pop(action.name, None)
+                self._secrets.remove(metadata.uid, action.name)
             case Delete():
                 await self._delete((action.kind, metadata.namespace, action.name), action.uid, action.grace_seconds)
             case DeleteSelf():
@@ -167,8 +228,21 @@ class KubeCluster:
                 await self.apply(observed, action)
 
         results = await asyncio.gather(*map(one, actions), return_exceptions=True)
-        if failures := [result for result in results if isinstance(result, BaseException)]:
-            raise failures[0]
+        failures = [result for result in results if isinstance(result, BaseException)]
+        refusals = [failure for failure in failures if isinstance(failure, ChildrenRefused)]
+        for failure in failures:
+            if failure not in refusals:
+                raise failure
+        if refusals:
+            raise ChildrenRefused(*(each for failure in refusals for each in failure.refusals))
+
+    def note_refusals(self, observed: Observed, refusals: tuple[Refusal, ...]) -> None:
+        """Has what was refused be observed until the next plan was acted on."""
+        uid = observed.object.metadata.uid
+        if refusals:
+            self._refusals[uid] = refusals
+        else:
+            self._refusals.pop(uid, None)
 
     def watch(self) -> AsyncIterator[ObjectKey]:
         """Keys that may have changed; every key once at the start."""
@@ -183,7 +257,13 @@ class KubeCluster:
     async def _create_secret(self, manifest: Raw, owner_uid: str) -> None:
         name = manifest["metadata"]["name"]
         made = await children.create_secret(self._api, manifest, token_for(self._key, owner_uid, name))
-        self._secrets.setdefault(owner_uid, {})[name] = made
+        self._secrets.add(owner_uid, made)
+
+    async def _apply(self, manifest: Raw) -> None:
+        known = self._memory.get(place_of(manifest)) is not None
+        written = await children.apply(self._api, manifest, known=known)
+        if entry := self._memory.put(written, own=True):
+            self._wake(entry)
 
     async def _delete(self, place: Place, uid: str, grace_seconds: int | None) -> None:
         left = await children.delete(self._api, place, uid, grace_seconds)
@@ -207,11 +287,17 @@ class KubeCluster:
         known = self._typed.get(key)
         if known is not None and known[0] == entry.version:
             return known[1]
+        if key in self._unreadable and self._unreadable[key][0] == entry.version:
+            return None
         try:
             resource = parse_object(entry.raw)
         except ValidationError as error:
-            logger.warning("%s cannot be read by this version of Headrace and is left as it is: %s", key, error)
+            words = unreadable.sentence(error)
+            if self._unreadable.get(key, (0, ""))[1] != words:
+                logger.warning("%s: %s", key, words, extra={"key": key})
+            self._unreadable[key] = entry.version, words
             return None
+        self._unreadable.pop(key, None)
         self._typed[key] = (entry.version, resource)
         return resource
 
@@ -254,6 +340,17 @@ class KubeCluster:
         endpoint = offers_to(changed)
         found = self._resource(endpoint) if endpoint else None
         return [found] if found else []
+
+
+def _as_left(entry: Entry, raw: Raw) -> Raw | None:
+    """A child as the plan may rely on it: one that somebody else changed is not what was applied, or not there."""
+    if not entry.touched:
+        return raw
+    annotations = raw["metadata"].get("annotations", {})
+    if labels.HASH not in annotations:
+        return None
+    kept = {name: value for name, value in annotations.items() if name != labels.HASH}
+    return {**raw, "metadata": {**raw["metadata"], "annotations": kept}}
 
 
 def _place(key: ObjectKey) -> Place:

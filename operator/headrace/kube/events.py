@@ -18,9 +18,9 @@ CONTROLLER = "headrace.dev/operator"
 BOUND = 1000
 """Events that wait; when the API server is slow, later ones are dropped and counted."""
 WORTH_TELLING = frozenset(
-    {"Complete", "Failed", "Suspended", "Recovered", "Stalled", "Ready", "Promoted", "RolledBack"}
+    {"Complete", "Failed", "Suspended", "Recovered", "Stalled", "Ready", "Promoted", "Refused", "RolledBack"}
 )
-BAD = frozenset({"Failed", "Stalled"})
+BAD = frozenset({"Failed", "Refused", "Stalled"})
 
 
 class Events:

@@ -5,10 +5,11 @@ Of pods the planner's value is kept, of other children their metadata; nobody's 
 
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from headrace.api import environment
 from headrace.api.meta import Kind, ObjectKey
+from headrace.kube.drift import MENDED, field_owners, is_touched_later
 from headrace.kube.pods import MAIN, seen_pod
 from headrace.plan import labels
 from headrace.plan.values import Pod, Raw
@@ -36,6 +37,10 @@ class Entry:
     secret: str = ""
     """The name of the Secret with a pod's token."""
     raw: Raw | None = None
+    owners: str = ""
+    """Who owns which fields of a child that changes."""
+    touched: bool = False
+    """Whether somebody else changed such a child since the operator last wrote it."""
 
     @property
     def is_object(self) -> bool:
@@ -63,13 +68,18 @@ class Memory:
         self._of_owner: dict[str, set[Place]] = defaultdict(set)
         self._of_kind: dict[tuple[str, str], set[Place]] = defaultdict(set)
 
-    def put(self, raw: Raw) -> Entry | None:
-        """Keeps what the object is now; None if that, or something newer, is known already."""
+    def put(self, raw: Raw, *, own: bool = False) -> Entry | None:
+        """Keeps what the object is now; None if that, or something newer, is known already. `own` is what was just written."""
         place = place_of(raw)
         known = self._entries.get(place)
         if known is not None and known.version >= version_of(raw):
+            if own and known.version == version_of(raw):
+                # The write changed nothing: what somebody else had done was none of the operator's business.
+                self._entries[place] = replace(known, touched=False)
             return None
         entry = _entry(raw)
+        if entry.place[0] in MENDED and not own:
+            entry = replace(entry, touched=_is_touched(known, entry, raw))
         self._drop(known)
         self._entries[place] = entry
         self._of_kind[place[:2]].add(place)
@@ -122,7 +132,14 @@ def _entry(raw: Raw) -> Entry:
     owner, key = _belongs_to(raw)
     if place[0] == "Pod":
         return Entry(place, uid, version, owner, key, pod=seen_pod(raw), secret=_token_secret(raw))
-    return Entry(place, uid, version, owner, key, raw=_metadata_alone(raw))
+    owners = field_owners(raw) if place[0] in MENDED else ""
+    return Entry(place, uid, version, owner, key, raw=_metadata_alone(raw), owners=owners)
+
+
+def _is_touched(known: Entry | None, entry: Entry, raw: Raw) -> bool:
+    if known is None or known.uid != entry.uid:
+        return is_touched_later(raw)
+    return known.touched or known.owners != entry.owners
 
 
 def _belongs_to(raw: Raw) -> tuple[str, ObjectKey | None]:

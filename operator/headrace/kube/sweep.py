@@ -14,10 +14,13 @@ from headrace.kube.client import Api
 from headrace.kube.cluster import KubeCluster
 from headrace.kube.memory import Place
 from headrace.kube.resources import SWEPT, WATCHED, Resource
+from headrace.plan.values import Raw
 
 logger = logging.getLogger(__name__)
 
 EVERY_SECONDS = 30.0
+SOON_SECONDS = 10.0
+"""What a sweep finds missing is looked for again after this: by then a watch that works has told of it."""
 BLIND_SECONDS = 75.0
 """After so long without a sweep that succeeded, nothing is known of the cluster any more."""
 
@@ -49,7 +52,7 @@ class Sweep:
     def troubles(self) -> list[str]:
         """Why the operator does not see the cluster as it is, in sentences; none when it does."""
         found = [
-            f"the watch of {resource.plural} is stale: a list {self._clock() - since:.0f} s ago knew what it had not told"
+            f"the watch of {resource.plural} is stale: it has told nothing since a list {self._clock() - since:.0f} s ago knew more"
             for resource, since in self._stale.items()
         ]
         if self.done_once and self._clock() - self._done > BLIND_SECONDS:
@@ -61,16 +64,33 @@ class Sweep:
         while True:
             try:
                 await self.once()
+                await asyncio.sleep(SOON_SECONDS)
+                await self.look_again()
             except Unavailable as error:
                 logger.warning("the cluster cannot be swept now: %s", error)
-            await asyncio.sleep(EVERY_SECONDS if self.done_once else 1.0)
+            await asyncio.sleep(EVERY_SECONDS - SOON_SECONDS if self.done_once else 1.0)
+
+    def hearing(self, take: Callable[[Raw], None]) -> Callable[[Raw], None]:
+        """What a watch is to call in the place of `take`: whoever tells is not stale."""
+
+        def heard(raw: Raw) -> None:
+            self._stale = {resource: since for resource, since in self._stale.items() if resource.kind != raw["kind"]}
+            take(raw)
+
+        return heard
 
     async def once(self, *, at_once: bool = False) -> None:
         """One comparison of everything; `at_once` fetches what differs without giving the watches time to tell."""
         started = self._clock()
         for resource in SWEPT:
             await self._compare(resource, at_once=at_once or not self.done_once)
+        self._cluster.doubt_old_secrets()
         self._done = started
+
+    async def look_again(self) -> None:
+        """Compares once more what was not as remembered."""
+        for resource in [resource for resource, missing in self._behind.items() if missing]:
+            await self._compare(resource, at_once=False)
 
     async def _compare(self, resource: Resource, *, at_once: bool) -> None:
         seen: dict[Place, tuple[str, int]] = {}
@@ -85,6 +105,9 @@ class Sweep:
                 metadata = item["metadata"]
                 place = (resource.kind, metadata["namespace"], metadata["name"])
                 seen[place] = (metadata["uid"], int(metadata["resourceVersion"]))
+        if not seen:
+            # There is nothing that a watch could tell of.
+            self._stale.pop(resource, None)
         known = {entry.place: entry for entry in self._cluster.entries() if entry.place[0] == resource.kind}
         for place, entry in known.items():
             there = seen.get(place)
@@ -99,12 +122,10 @@ class Sweep:
         """Fetches what was already missing at the last sweep too: what a watch tells meanwhile needs no help."""
         before = self._behind.get(resource, {})
         late = {place for place, version in missing.items() if before.get(place) == version}
-        overdue = set(missing) if at_once else late
+        overdue = set(missing) if at_once or resource in self._stale else late
         if late:
             logger.warning("the watch of %s has missed %d changes; they are fetched", resource.plural, len(late))
-            self._stale[resource] = self._clock()
-        elif not missing:
-            self._stale.pop(resource, None)
+            self._stale.setdefault(resource, self._clock())
         if overdue:
             for namespace in self._places:
                 for item in (await self._api.list(resource, namespace)).items:

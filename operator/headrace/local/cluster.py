@@ -19,19 +19,32 @@ import aiohttp
 from headrace.api.edits import refused_edits
 from headrace.api.meta import Kind, ObjectKey
 from headrace.api.objects import HeadraceObject
-from headrace.cluster import Conflict
+from headrace.cluster import ChildrenRefused, Conflict
 from headrace.inbox import Inboxes
 from headrace.local import children, deployments, lock, logs, ownership
 from headrace.local.machine import Machine, this_machine
 from headrace.local.node import Node
 from headrace.local.pods import LocalPod
 from headrace.local.readiness import LOOK_SECONDS, Readiness
-from headrace.local.refusals import Refused
+from headrace.local.refusals import CannotStart, Refused
 from headrace.local.reports import PULL_SECONDS, Reports
 from headrace.local.shutdown import end_all
 from headrace.local.store import Key, Store, clean, key_of, parse_stored, version_of
 from headrace.plan.dependents import related, woken_by
-from headrace.plan.values import Action, Apply, Create, Delete, DeleteSelf, Observed, Pod, Push, Raw, Settings, Status
+from headrace.plan.values import (
+    Action,
+    Apply,
+    Create,
+    Delete,
+    DeleteSelf,
+    Observed,
+    Pod,
+    Push,
+    Raw,
+    Refusal,
+    Settings,
+    Status,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -66,6 +79,8 @@ class LocalCluster:
         self._readiness = Readiness(session, self._store)
         self._inboxes = Inboxes()
         self._typed: dict[Key, tuple[str, HeadraceObject]] = {}
+        self._refusals: dict[str, tuple[Refusal, ...]] = {}
+        """What this machine could not take, by owner's UID."""
         self._changed = asyncio.Event()
         self._waiters: set[asyncio.Event] = set()
         self._store.listen(self._on_change)
@@ -216,7 +231,8 @@ class LocalCluster:
             for child in ownership.children_of(raw["metadata"]["uid"], self._store)
             if child["kind"] != "Pod"
         )
-        return Observed(resource, self.pods(key), others, related(resource, self.objects()), self._settings)
+        refusals = self._refusals.get(raw["metadata"]["uid"], ())
+        return Observed(resource, self.pods(key), others, related(resource, self.objects()), self._settings, refusals)
 
     async def save_status(self, observed: Observed, status: Status) -> None:
         """Makes `status` the object's status; Conflict if the object has changed since it was observed."""
@@ -229,7 +245,17 @@ class LocalCluster:
             self._store.save_status(key, status.wire(), metadata.resource_version)
 
     async def apply(self, observed: Observed, action: Action) -> None:
-        """Carries out one action of a plan."""
+        """Carries out one action of a plan; ChildrenRefused if this machine cannot take the child."""
+        try:
+            await self._carry_out(observed, action)
+        except CannotStart as cannot:
+            if not isinstance(action, Create):
+                raise
+            metadata = action.manifest["metadata"]
+            refusal = Refusal(action.manifest["kind"], metadata["name"], cannot.reason, f"it {cannot.message}")
+            raise ChildrenRefused(refusal) from cannot
+
+    async def _carry_out(self, observed: Observed, action: Action) -> None:
         namespace = observed.object.metadata.namespace
         match action:
             case Create():
@@ -248,8 +274,18 @@ class LocalCluster:
 
     async def apply_together(self, observed: Observed, actions: Sequence[Action]) -> None:
         """Carries out actions, one after the other: there is nothing to wait for."""
+        refusals: list[Refusal] = []
         for action in actions:
-            await self.apply(observed, action)
+            try:
+                await self.apply(observed, action)
+            except ChildrenRefused as refused:
+                refusals += refused.refusals
+        if refusals:
+            raise ChildrenRefused(*refusals)
+
+    def note_refusals(self, observed: Observed, refusals: tuple[Refusal, ...]) -> None:
+        """Has what was refused be observed until the next plan was acted on."""
+        self._refusals[observed.object.metadata.uid] = refusals
 
     def watch(self) -> AsyncIterator[ObjectKey]:
         """Keys that may have changed; every key once at the start."""
@@ -266,6 +302,7 @@ class LocalCluster:
             resource = parse_stored(raw)
             if after is None:
                 self._typed.pop(key_of(raw), None)
+                self._refusals.pop(raw["metadata"]["uid"], None)
             self._inboxes.tell(woken_by(resource, self.objects()))
         else:
             self._wake_owner(raw)

@@ -1,12 +1,15 @@
 """Conditions: the facts about an object, each with a reason and a sentence, and the time of its last change."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from headrace.api.meta import Condition, ConditionStatus
+from headrace.plan.values import Refusal
 
 MESSAGE_LENGTH = 2048
+QUOTA = "QuotaExceeded"
+"""The reason of a refusal that may end without anybody's help."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,16 @@ def settle(
             )
         )  # fmt: skip
     return tuple(settled)
+
+
+def refused(refusals: Sequence[Refusal]) -> Fact | None:
+    """The fact that children are refused, told by the first of them; None where everything is taken."""
+    if not refusals:
+        return None
+    first = min(refusals, key=lambda refusal: (refusal.kind, refusal.name))
+    more = f" and {len(refusals) - 1} more" if len(refusals) > 1 else ""
+    message = f"{first.kind} {first.name}{more} cannot be made, which is tried again: {first.message}"
+    return Fact("Refused", True, first.reason, message)
 
 
 def find(conditions: tuple[Condition, ...], name: str) -> Condition | None:

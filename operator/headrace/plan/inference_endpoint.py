@@ -17,7 +17,7 @@ from headrace.api.status import (
     Verdict,
     VersionStatus,
 )  # fmt: skip
-from headrace.plan.conditions import Fact, find, settle
+from headrace.plan.conditions import Fact, find, refused, settle
 from headrace.plan.endpoint_children import (
     converge_endpoint,
     leaving_pods,
@@ -182,9 +182,10 @@ def _shown(
         for version in versions_of(endpoint)
     )
     phase, reason, message = _state(observed, decided, opinion)
-    conditions = settle(
-        endpoint.status.conditions, _facts(decided, phase, reason, message), endpoint.metadata.generation, now
-    )
+    facts = _facts(decided, phase, reason, message)
+    if blocked := refused(observed.refusals):
+        facts.append(blocked)
+    conditions = settle(endpoint.status.conditions, facts, endpoint.metadata.generation, now)
     return decided.model_copy(
         update={
             "observed_generation": endpoint.metadata.generation, "phase": phase, "versions": versions,

@@ -1,15 +1,19 @@
 """The conditions of a run: what holds, why, and what to do about it, for kubectl wait, kstatus and people."""
 
+from collections.abc import Iterable
 from datetime import datetime
 
 from headrace.api.meta import Condition
 from headrace.api.pods import Workers
 from headrace.api.status import FINISHED, Phase, RunStatus
 from headrace.plan import labels
-from headrace.plan.conditions import Fact, settle
-from headrace.plan.values import Observed, PodPhase
+from headrace.plan.conditions import QUOTA, Fact, refused, settle
+from headrace.plan.run_progress import is_of_attempt
+from headrace.plan.values import Observed, Pod, PodPhase
 
 Reason = tuple[str, str, bool]
+HELD = "if its node is lost, delete the Node object; if a finalizer holds it, see who set that"
+"""What to do about a pod that does not go; two attempts never run at once."""
 
 
 def explain(
@@ -31,7 +35,11 @@ def _facts(observed: Observed, status: RunStatus, workers: Workers, waiting: Rea
              message if status.phase == Phase.SUSPENDED else "the run is not suspended"),
         Fact("Progressing", status.phase in (Phase.STARTING, Phase.RUNNING), reason, message),
     ]  # fmt: skip
-    if failed or (waiting and waiting[2]):
+    blocked = refused(observed.refusals)
+    if blocked:
+        facts.append(blocked)
+    stands = blocked is not None and blocked.reason == reason != QUOTA
+    if failed or stands or (waiting and waiting[2]):
         facts.append(Fact("Stalled", True, reason, message))
     elif status.phase not in FINISHED and status.phase != Phase.SUSPENDED:
         facts.append(Fact("Reconciling", True, reason, message))
@@ -56,7 +64,7 @@ def _now(observed: Observed, status: RunStatus, workers: Workers, waiting: Reaso
             last = status.incidents[-1] if status.incidents else None
             return (last.reason, last.message) if last else ("Failed", "the run failed")
         case Phase.SUSPENDING:
-            return "Suspending", "the run checkpoints and stops; spec.suspend is true"
+            return "Suspending", f"the run checkpoints and stops; spec.suspend is true{_leaving(observed.pods)}"
         case Phase.SUSPENDED:
             return "Suspended", "the run is suspended; set spec.suspend to false to resume it"
         case Phase.PENDING if waiting:
@@ -68,19 +76,33 @@ def _now(observed: Observed, status: RunStatus, workers: Workers, waiting: Reaso
 
 
 def _pods_now(observed: Observed, status: RunStatus, workers: Workers) -> tuple[str, str]:
-    mine = [
-        pod
-        for pod in observed.pods
-        if pod.labels.get(labels.ATTEMPT) == str(status.attempt) and pod.labels.get(labels.RUN) == str(status.run)
-    ]
-    running = sum(pod.phase == PodPhase.RUNNING and pod.labels.get(labels.ROLE) == labels.WORKER for pod in mine)
+    mine = [pod for pod in observed.pods if is_of_attempt(pod, status)]
+    earlier = min((pod.name for pod in observed.pods if not is_of_attempt(pod, status)), default=None)
+    head = next((pod for pod in mine if pod.labels.get(labels.ROLE) == labels.HEAD), None)
+    if earlier:
+        return "PodLeaving", f"attempt {status.attempt} waits until the pod {earlier} of an earlier one is gone; {HELD}"
+    if head and head.deleting:
+        return "PodLeaving", f"the next attempt waits until the head pod {head.name} is gone; {HELD}"
+    running = sum(
+        pod.phase == PodPhase.RUNNING and not pod.deleting and pod.labels.get(labels.ROLE) == labels.WORKER
+        for pod in mine
+    )
     stuck = next(
         (pod for pod in sorted(mine, key=lambda pod: pod.name) if pod.phase == PodPhase.PENDING and pod.reason), None
     )
     if status.phase == Phase.RUNNING and running >= workers.min:
-        return "Running", f"attempt {status.attempt} runs on at least {workers.min} workers"
+        return "Running", f"attempt {status.attempt} runs on at least {workers.min} workers{_leaving(mine)}"
+    if blocked := refused(observed.refusals):
+        return blocked.reason, blocked.message
     if stuck:
         return stuck.reason, f"the pod {stuck.name} {stuck.message}"
     if status.phase == Phase.RUNNING:
-        return "WorkersMissing", f"{running} of at least {workers.min} workers run; the others are being replaced"
-    return "Starting", f"attempt {status.attempt} starts its pods"
+        words = f"{running} of at least {workers.min} workers run; the others are being replaced{_leaving(mine)}"
+        return "WorkersMissing", words
+    return "Starting", f"attempt {status.attempt} starts its pods{_leaving(mine)}"
+
+
+def _leaving(pods: Iterable[Pod]) -> str:
+    """Which pod is being deleted and is not gone, as the end of a sentence."""
+    name = min((pod.name for pod in pods if pod.deleting), default=None)
+    return f"; the pod {name} is leaving" if name else ""

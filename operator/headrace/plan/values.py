@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
@@ -82,6 +83,22 @@ class Settings:
 
 
 @dataclass(frozen=True)
+class Refusal:
+    """A child that the world would not take when it was last asked: a quota, a policy or a rule is in the way."""
+
+    kind: str
+    name: str
+    reason: str
+    """In one CamelCase word."""
+    message: str
+    """The world's own sentence."""
+    times: int = 1
+    """How often in a row it was refused."""
+    ask_at: datetime | None = None
+    """When to ask again; None for at once."""
+
+
+@dataclass(frozen=True)
 class Observed:
     """All that a plan may depend on, besides the time."""
 
@@ -92,6 +109,8 @@ class Observed:
     related: Mapping[ObjectKey, HeadraceObject] = field(default_factory=dict)
     """The custom resources that this one depends on, or that offer it models."""
     settings: Settings = Settings()
+    refusals: tuple[Refusal, ...] = ()
+    """What was refused when the last plan was acted on."""
 
     def child(self, kind: str, name: str) -> Raw | None:
         """The child of this kind and name, if it was seen."""

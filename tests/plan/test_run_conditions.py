@@ -1,0 +1,37 @@
+"""What a run says of pods that do not go and of children that are refused."""
+
+import pytest
+
+from headrace.api.status import Phase
+from headrace.plan.conditions import find, holds
+from headrace.plan.plan import plan
+from headrace.plan.values import Refusal
+from tests.gen import NOW, pod, train_job
+from tests.plan.test_run import head, observed, with_status
+
+QUOTA = Refusal("Pod", "w", "QuotaExceeded", "exceeded quota: small")
+POLICY = Refusal("ConfigMap", "c", "Forbidden", "denied by policy tidy")
+
+
+@pytest.mark.parametrize(
+    ("phase", "pods", "refusals", "reason", "words", "stalled"),
+    [
+        pytest.param(Phase.RUNNING, [head(deleting=True), pod(), pod(index=1)], (), "PodLeaving", "until the head pod r1a1-head is gone", False, id="a head that leaves is waited for"),
+        pytest.param(Phase.PENDING, [head(attempt=2)], (), "PodLeaving", "until the pod r1a2-head of an earlier one is gone", False, id="so are the pods of another attempt"),
+        pytest.param(Phase.RUNNING, [head(), pod(), pod(index=1), pod(index=2, deleting=True)], (), "Running", "r1a1-worker-2 is leaving", False, id="a run goes on without a worker that leaves"),
+        pytest.param(Phase.RUNNING, [head(), pod(), pod(index=1, deleting=True)], (), "WorkersMissing", "1 of at least 2", False, id="a worker that leaves is none"),
+        pytest.param(Phase.SUSPENDING, [head(deleting=True)], (), "Suspending", "r1a1-head is leaving", False, id="a suspension names whom it waits for"),
+        pytest.param(Phase.PENDING, [], (QUOTA,), "QuotaExceeded", "Pod w cannot be made, which is tried again: exceeded quota: small", False, id="a quota may end by itself"),
+        pytest.param(Phase.PENDING, [], (QUOTA, POLICY), "Forbidden", "ConfigMap c and 1 more cannot be made", True, id="a policy does not"),
+        pytest.param(Phase.RUNNING, [head(), pod(), pod(index=1)], (POLICY,), "Running", "runs on at least 2 workers", False, id="a run that runs says so all the same"),
+    ],
+)  # fmt: skip
+def test_what_a_run_says(phase, pods, refusals, reason, words, stalled):
+    """See the row; what is refused stands in a condition of its own too."""
+    job = with_status(train_job(workers={"min": 2, "max": 3}, suspend=phase == Phase.SUSPENDING), phase=phase)
+    conditions = plan(observed(job, *pods, refusals=refusals), NOW).status.conditions
+    now = find(conditions, "Ready")
+    assert now is not None
+    assert (now.reason, holds(conditions, "Stalled")) == (reason, stalled)
+    assert words in now.message
+    assert holds(conditions, "Refused") == bool(refusals)
