@@ -43,10 +43,11 @@ async def ask(port: int, path: str = "/") -> str:
     """The body of an answer; empty if there is none."""
     try:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(f"GET {path} HTTP/1.0\r\n\r\n".encode())
+        answer = (await reader.read()).decode()
     except ConnectionError:
+        # Nothing listens, or what did has ended in between.
         return ""
-    writer.write(f"GET {path} HTTP/1.0\r\n\r\n".encode())
-    answer = (await reader.read()).decode()
     writer.close()
     return answer.rpartition("\r\n\r\n")[2]
 
