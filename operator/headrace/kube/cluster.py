@@ -81,7 +81,9 @@ class KubeCluster:
             self._wake(before)
         if entry.pod is not None and entry.pod.reason == LACKS_CONFIG:
             self._secrets.doubt(entry.owner)
-        self._wake(entry)
+        if entry.pod is None or before is None or entry.pod != before.pod:
+            # Of what happens to a pod the plan sees less than half.
+            self._wake(entry)
 
     def gone(self, raw: Raw) -> None:
         """Takes in that an object is no more."""

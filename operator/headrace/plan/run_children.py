@@ -3,7 +3,7 @@
 Pods of another attempt are gone before those of this one are made, so that two attempts never run at once.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from itertools import count, islice
 
@@ -88,11 +88,12 @@ def _make(kind: RunKind, observed: Observed) -> tuple[Action, ...]:
     seen = {pod.name: pod for pod in observed.pods}
     missing = {name: index for name, index in wanted.items() if name not in seen}
     actions: list[Action] = [
-        Create(manifest, generate=(manifests.TOKEN_KEY,) if manifest["kind"] == "Secret" else ())
-        for manifest in _wanted_others(kind, owner, observed)
-        if observed.child(manifest["kind"], manifest["metadata"]["name"]) is None
+        Create(make(), generate=(manifests.TOKEN_KEY,) if child_kind == "Secret" else ())
+        for (child_kind, name), make in _wanted_others(kind, owner, observed).items()
+        if observed.child(child_kind, name) is None
     ]
-    actions += [Create(manifest) for manifest in _pods(kind, owner, observed, missing)]
+    if missing:
+        actions += [Create(manifest) for manifest in _pods(kind, owner, observed, missing)]
     surplus = [pod for name, pod in seen.items() if name not in wanted or _is_counted_lost(pod, resource)]
     return (*actions, *_delete_pods(surplus))
 
@@ -130,40 +131,43 @@ def _place(resource: RunObject, place: str) -> str:
     return attempt_name(resource.metadata, resource.status.run, resource.status.attempt, place)
 
 
-def _wanted_others(kind: RunKind, owner: Owner, observed: Observed) -> list[Raw]:
+def _wanted_others(kind: RunKind, owner: Owner, observed: Observed) -> Mapping[tuple[str, str], Callable[[], Raw]]:
+    """What there should be besides pods, by kind and name; only what is missing is really built."""
     resource = observed.object
     assert isinstance(resource, RunObject)
-    status = resource.status
+    head_labels = _attempt_labels(owner, resource, labels.HEAD)
+    selector = {key: head_labels[key] for key in (labels.UID, labels.RUN, labels.ATTEMPT, labels.ROLE)}
+    own, heads = owner.labels(labels.HEAD), {labels.UID: resource.metadata.uid, labels.ROLE: labels.HEAD}
+    ports = {"ray": (manifests.RAY_PORT, "ray"), "report": (manifests.REPORT_PORT, "report")}
+    spec_name, ray_name = _place(resource, "run"), _place(resource, "ray")
+    token, head, pods = (child_name(resource.metadata, place) for place in (TOKEN_PLACE, "head", "pods"))
+    wanted: dict[tuple[str, str], Callable[[], Raw]] = {
+        ("ConfigMap", spec_name): lambda: manifests.config_map(
+            owner, spec_name, head_labels, _run_spec(kind, owner, observed)
+        ),
+        ("Secret", token): lambda: manifests.token_secret(owner, token, own),
+        ("Service", ray_name): lambda: manifests.service(owner, ray_name, head_labels, selector, ports, headless=True),
+    }
+    # What keeps a run's head from eviction and its pods apart from others' is of no use in local mode.
+    if not observed.settings.local:
+        wanted["PodDisruptionBudget", head] = lambda: manifests.disruption_budget(owner, head, own, heads)
+        if observed.settings.isolate:
+            wanted["NetworkPolicy", pods] = lambda: network_policy(owner, pods, own, observed.settings)
+    return wanted
+
+
+def _run_spec(kind: RunKind, owner: Owner, observed: Observed) -> RunSpec:
+    resource = observed.object
+    assert isinstance(resource, RunObject)
+    status, workers = resource.status, kind.workers(resource.spec)
     identity = RunIdentity(
         kind=owner.kind, namespace=resource.metadata.namespace, name=resource.metadata.name, uid=resource.metadata.uid,
         run=status.run, attempt=status.attempt, digest=status.digest,
     )  # fmt: skip
-    spec = RunSpec(
-        identity=identity, storage=status.storage, publish=kind.publish(observed),
-        min_workers=kind.workers(resource.spec).min, max_workers=kind.workers(resource.spec).max, dataset=status.input, **kind.payload(resource.spec),
+    return RunSpec(
+        identity=identity, storage=status.storage, publish=kind.publish(observed), min_workers=workers.min,
+        max_workers=workers.max, dataset=status.input, **kind.payload(resource.spec),
     )  # fmt: skip
-    head_labels = _attempt_labels(owner, resource, labels.HEAD)
-    selector = {key: head_labels[key] for key in (labels.UID, labels.RUN, labels.ATTEMPT, labels.ROLE)}
-    return [
-        manifests.config_map(owner, _place(resource, "run"), head_labels, spec),
-        manifests.token_secret(owner, child_name(resource.metadata, TOKEN_PLACE), owner.labels(labels.HEAD)),
-        manifests.service(
-            owner, _place(resource, "ray"), head_labels, selector,
-            {"ray": (manifests.RAY_PORT, "ray"), "report": (manifests.REPORT_PORT, "report")}, headless=True,
-        ),
-        *_protections(owner, resource, observed),
-    ]  # fmt: skip
-
-
-def _protections(owner: Owner, resource: RunObject, observed: Observed) -> list[Raw]:
-    """What keeps a run's head from eviction and its pods apart from others'; of no use in local mode."""
-    if observed.settings.local:
-        return []
-    own, heads = owner.labels(labels.HEAD), {labels.UID: resource.metadata.uid, labels.ROLE: labels.HEAD}
-    budget = manifests.disruption_budget(owner, child_name(resource.metadata, "head"), own, heads)
-    if not observed.settings.isolate:
-        return [budget]
-    return [budget, network_policy(owner, child_name(resource.metadata, "pods"), own, observed.settings)]
 
 
 def _pods(kind: RunKind, owner: Owner, observed: Observed, wanted: Mapping[str, int | None]) -> Iterator[Raw]:
