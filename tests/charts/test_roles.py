@@ -34,6 +34,7 @@ WATCHED = set().union(
 )
 OWN = set().union(
     rights("coordination.k8s.io", "leases", {"get", "update"}, "headrace"),
+    rights("coordination.k8s.io", "leases", {"create"}),
     rights("", "secrets", {"get", "update"}, "headrace-key"),
 )
 READ, WRITE = {"get", "list", "watch"}, {"create", "update", "patch", "delete", "deletecollection"}

@@ -31,6 +31,7 @@ SECONDS = 90
 MADE = ("ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding", "Lease", "Secret")
 WRITES = frozenset({"create", "update", "patch", "delete"})
 UNSEEN = {
+    ("leases", "create"): "where Argo CD installed the chart: its default settings leave Leases out",
     **{(kind, "create"): "a server-side apply that makes an object asks for create and shows as patch" for kind in ("deployments", "configmaps", "services", "networkpolicies")},
 }  # fmt: skip
 """Rights that no audit log shows in use, with the reason for which they are granted."""

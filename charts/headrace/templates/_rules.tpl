@@ -39,6 +39,10 @@
   resources: [leases]
   resourceNames: [{{ include "headrace.fullname" . | quote }}]
   verbs: [get, update]
+{{- /* Argo CD's default settings leave Leases out, also the chart's. A right to create cannot name what is created. */}}
+- apiGroups: [coordination.k8s.io]
+  resources: [leases]
+  verbs: [create]
 - apiGroups: [""]
   resources: [secrets]
   resourceNames: [{{ printf "%s-key" (include "headrace.fullname" .) | quote }}]
