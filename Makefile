@@ -11,7 +11,7 @@ FULL := $(VENV)/.full
 export RAY_USAGE_STATS_ENABLED := 0
 export UV_COMPILE_BYTECODE := 1
 
-.PHONY: help cluster-up cluster-down images kind quickstart test test-fast test-long test-cluster test-crash bench-operator simulate check lint types layers generate requirements golden clean
+.PHONY: help cluster-up cluster-down images kind quickstart test test-fast test-long test-kube test-cluster test-crash bench-operator simulate check lint types layers generate requirements golden clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,8 +47,11 @@ test-fast: $(FAST) ## Pass the tests that need neither torch nor Ray.
 test-long: $(FULL) ## Pass the tests that take more than a minute each.
 	@$(BIN)/pytest -q -m slow
 
-test-cluster: $(FULL) ## Pass the tests on a real cluster, which is built (an hour the first time), started and ended.
-	@HEADRACE_TEST_CLUSTER="$${HEADRACE_TEST_CLUSTER:---node --fake-nodes 4}" $(BIN)/pytest -q -m cluster
+test-kube: $(FAST) ## Pass the cluster tests that need no real node, on a control plane that is built (15 min the first time).
+	@HEADRACE_TEST_CLUSTER="--fake-nodes 4" $(BIN)/pytest -q -m cluster --ignore=tests/cluster/test_argocd.py
+
+test-cluster: $(FULL) ## Pass all tests on a real cluster, which is built (an hour the first time), started and ended.
+	@HEADRACE_TEST_CLUSTER="$${HEADRACE_TEST_CLUSTER:---node --network-policies --fake-nodes 4}" $(BIN)/pytest -q -m cluster
 
 test-crash: $(FAST) ## Kill the operator before and after every write of a run of each kind, some 300 times.
 	@HEADRACE_TEST_CLUSTER="--fake-nodes 4" HEADRACE_CRASH_STRIDE=1 $(BIN)/pytest -q -s tests/cluster/test_crash.py

@@ -19,13 +19,6 @@ CLAIM = "headrace-storage"
 USER = 10001
 INSTALL_SECONDS = 180
 
-VALUES = {
-    "image": {"repository": "localhost/headrace-operator", "tag": "1", "pullPolicy": "Never"},
-    "workerImage": {"repository": "localhost/headrace-worker", "tag": "1"},
-    "operator": {"storageClaim": CLAIM},
-    "resources": {"requests": {"cpu": "10m", "memory": "128Mi"}},
-}
-
 STORAGE = """
 apiVersion: v1
 kind: PersistentVolume
@@ -46,6 +39,23 @@ spec:
   volumeName: {name}
   resources: {{requests: {{storage: 1Gi}}}}
 """
+
+
+def api_server(cluster: Cluster) -> tuple[str, int]:
+    """The address and the port behind the Service `kubernetes`."""
+    found = cluster.get("endpointslice", "kubernetes", "--namespace=default")
+    return found["endpoints"][0]["addresses"][0], found["ports"][0]["port"]
+
+
+def values(cluster: Cluster) -> dict[str, Any]:
+    """The chart's values for the images of the real node, on an API server that listens where none does by default."""
+    return {
+        "image": {"repository": "localhost/headrace-operator", "tag": "1", "pullPolicy": "Never"},
+        "workerImage": {"repository": "localhost/headrace-worker", "tag": "1"},
+        "operator": {"storageClaim": CLAIM},
+        "networkPolicy": {"apiServerPorts": [443, api_server(cluster)[1]]},
+        "resources": {"requests": {"cpu": "10m", "memory": "128Mi"}},
+    }
 
 
 class Helm:

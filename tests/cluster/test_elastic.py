@@ -15,7 +15,7 @@ import pytest
 
 from headrace.plan import labels
 from tests.cluster.conftest import Cluster
-from tests.cluster.installation import CHART, VALUES, Helm, namespace_with_storage, wait_for
+from tests.cluster.installation import CHART, Helm, namespace_with_storage, values, wait_for
 
 SECONDS = 300
 EVERY_STEPS = 1000
@@ -51,7 +51,7 @@ spec:
 def training(cluster: Cluster, operator_image: str, worker_image: str, tmp_path: Path) -> Iterator["Training"]:
     """The operator, and a job that trains for longer than the test lasts."""
     helm = Helm(cluster)
-    helm.run("install", "headrace", str(CHART), "--create-namespace", "--wait", "--timeout=2m", values=VALUES)
+    helm.run("install", "headrace", str(CHART), "--create-namespace", "--wait", "--timeout=2m", values=values(cluster))
     try:
         with namespace_with_storage(cluster, "elastic", tmp_path) as namespace:
             cluster.apply(namespace, MANIFESTS)

@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 from tests.cluster.conftest import Cluster
-from tests.cluster.installation import CHART, ROOT, SYSTEM, VALUES, Helm, namespace_with_storage, wait_for
+from tests.cluster.installation import CHART, ROOT, SYSTEM, Helm, api_server, namespace_with_storage, values, wait_for
 
 NAMESPACE = "isolation"
 RUN_SECONDS = 600
@@ -161,12 +161,6 @@ class Scene:
         }
 
 
-def api_server(cluster: Cluster) -> tuple[str, int]:
-    """The address and the port behind the Service `kubernetes`."""
-    found = cluster.get("endpointslice", "kubernetes", "--namespace=default")
-    return found["endpoints"][0]["addresses"][0], found["ports"][0]["port"]
-
-
 def job(name: str, **spec: Any) -> dict[str, Any]:
     """A TrainJob with one small worker and the marker in its environment."""
     small = {"min": 1, "max": 1, "resources": {"cpu": "200m", "memory": "1500Mi"}}
@@ -206,8 +200,7 @@ def scene(
         pytest.skip("no node enforces NetworkPolicies; HEADRACE_TEST_CLUSTER='--node --network-policies' starts one")
     folder = tmp_path_factory.mktemp("isolation")
     helm = Helm(cluster)
-    values = {**VALUES, "networkPolicy": {"apiServerPorts": [443, api_server(cluster)[1]]}}
-    helm.run("install", "headrace", str(CHART), "--create-namespace", "--wait", "--timeout=2m", values=values)
+    helm.run("install", "headrace", str(CHART), "--create-namespace", "--wait", "--timeout=2m", values=values(cluster))
     try:
         with namespace_with_storage(cluster, NAMESPACE, folder):
             begin(cluster)
