@@ -4,11 +4,13 @@ from collections.abc import Iterator
 from typing import get_args
 
 from headrace.api.base import Model, OneOf
-from headrace.api.data_pipeline import DataPipelineSpec
+from headrace.api.credentials import NO_CREDENTIALS
+from headrace.api.data_pipeline import DataPipelineSpec, Files, Table
 from headrace.api.inference_endpoint import Canary, Replicas
+from headrace.api.job import Checkpoints
 from headrace.api.pods import EnvironmentVariable, Workers
 from headrace.api.steps import ColumnRule
-from headrace.api.train_job import Dataset, ModelSource, TrainJobSpec
+from headrace.api.train_job import Dataset, DatasetTable, ModelSource, TrainJobSpec
 from headrace.api.tune_job import Dimension, IntegerRange, LogRange, Range, TuneJobSpec
 from tests.cluster.manifests.cases import Case
 from tests.cluster.manifests.minimal import MINIMAL, TRAIN, Wire, places
@@ -20,6 +22,10 @@ RATE = {"path": "optimizer.learningRate", "logUniform": {"low": 0.001, "high": 0
 SECRET = {"name": "database", "key": "url"}
 TABLE = {"uri": "s3://bucket/table"}
 
+ADDRESSES = {NO_CREDENTIALS.message: (
+    [{"uri": "s3://bucket/folder"}, {"uri": "abfs://host:8443/a?version=3"}],
+    [{"uri": "s3://key:word@bucket/folder"}, {"uri": "abfs://host/a?sig=abc"}],
+)}  # fmt: skip
 EXAMPLES: dict[type[Model], dict[str, tuple[list[Wire], list[Wire]]]] = {
     Workers: {
         "workers.min must be at most workers.max": (
@@ -57,6 +63,11 @@ EXAMPLES: dict[type[Model], dict[str, tuple[list[Wire], list[Wire]]]] = {
             [PIPELINE | {"steps": [{"split": {}}, {"normalizeText": {}}, {"split": {"trainFraction": 0.5}}]}],
         ),
     },
+    Files: {message: ([{"format": "JsonLines", **each} for each in kept], [{"format": "JsonLines", **each} for each in broken])
+            for message, (kept, broken) in ADDRESSES.items()},
+    Table: ADDRESSES,
+    DatasetTable: ADDRESSES,
+    Checkpoints: ADDRESSES,
     Dataset: {
         "set exactly one of pipeline, table": (
             [{"pipeline": "digits", "version": "7"}, {"table": TABLE}],
