@@ -126,7 +126,7 @@ def test_pauses_are_bounded(failures: int, seconds: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("looks", "took", "seconds"), [(1, 9.0, 0.0), (5, 9.0, 0.0), (6, 0.01, 0.05), (8, 0.01, 0.2), (6, 0.3, 0.3), (99, 0.01, 1.0)]
+    ("looks", "took", "seconds"), [(1, 9.0, 0.0), (5, 9.0, 0.0), (6, 0.01, 0.02), (8, 0.01, 0.08), (6, 0.3, 0.3), (99, 0.01, 1.0)]
 )  # fmt: skip
 def test_rests_grow_and_are_bounded(looks: int, took: float, seconds: float) -> None:
     """Five looks are free; then the rest doubles, is no shorter than the look was, and never longer than a second."""
@@ -134,7 +134,7 @@ def test_rests_grow_and_are_bounded(looks: int, took: float, seconds: float) -> 
 
 
 async def test_a_key_that_is_woken_all_the_time_is_looked_at_less_and_less() -> None:
-    """A thousand events in half a second are ten looks, and the last event is seen."""
+    """A thousand events in half a second are a dozen looks, and the last event is seen."""
     seen, woken, done = [], 0, asyncio.Event()
 
     async def work(_key: ObjectKey, _now: datetime) -> float | None:
@@ -154,7 +154,7 @@ async def test_a_key_that_is_woken_all_the_time_is_looked_at_less_and_less() -> 
     waking = asyncio.create_task(wake())
     await worked(queue, done)
     await waking
-    assert 6 <= len(seen) <= 12
+    assert 6 <= len(seen) <= 15
 
 
 async def test_a_decision_is_followed_at_once() -> None:

@@ -21,7 +21,7 @@ LONGEST_PAUSE_SECONDS = 30.0
 LULL_SECONDS = 1.0
 """A key that nobody looked at for this long starts anew."""
 FREE_LOOKS = 5
-FIRST_REST_SECONDS = 0.05
+FIRST_REST_SECONDS = 0.02
 LONGEST_REST_SECONDS = 1.0
 
 

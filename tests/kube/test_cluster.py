@@ -1,5 +1,6 @@
 """The port on an API server: what is remembered, what is written, what a conflict is, and that only a holder writes."""
 
+import asyncio
 import base64
 from datetime import UTC, datetime, timedelta
 
@@ -313,6 +314,24 @@ async def test_who_is_woken(world):
     assert {await anext(watch), await anext(watch)} == {JOB, ENDPOINT}
     world.cluster.gone(endpoint)
     assert await anext(watch) == ENDPOINT
+    await watch.aclose()
+
+
+async def test_a_node_for_a_pod_is_no_news(world):
+    """What a plan does not see of a pod wakes nobody; that it runs does."""
+    await world.pass_over()
+    await world.pass_over()
+    path, pod = next((path, raw) for path, raw in world.api.objects.items() if "/pods/" in path)
+    watch = world.cluster.watch()
+    assert await anext(watch) == JOB
+    bound = await world.api.update(path, {**pod, "kind": "Pod", "spec": {**pod["spec"], "nodeName": "node-1"}})
+    world.cluster.saw({**bound, "kind": "Pod"})
+    woken = asyncio.ensure_future(anext(watch))
+    await asyncio.sleep(0.05)
+    assert not woken.done()
+    running = await world.api.update(f"{path}/status", {**bound, "status": {"phase": "Running"}})
+    world.cluster.saw({**running, "kind": "Pod"})
+    assert await asyncio.wait_for(woken, 1.0) == JOB
     await watch.aclose()
 
 

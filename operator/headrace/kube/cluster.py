@@ -81,8 +81,7 @@ class KubeCluster:
             self._wake(before)
         if entry.pod is not None and entry.pod.reason == LACKS_CONFIG:
             self._secrets.doubt(entry.owner)
-        if entry.pod is None or before is None or entry.pod != before.pod:
-            # Of what happens to a pod the plan sees less than half.
+        if before is None or _is_news(entry, before):
             self._wake(entry)
 
     def gone(self, raw: Raw) -> None:
@@ -353,6 +352,13 @@ def _as_left(entry: Entry, raw: Raw) -> Raw | None:
         return None
     kept = {name: value for name, value in annotations.items() if name != labels.HASH}
     return {**raw, "metadata": {**raw["metadata"], "annotations": kept}}
+
+
+def _is_news(entry: Entry, before: Entry) -> bool:
+    """Whether a plan may come out otherwise: of what happens to a pod it sees less than half, and a node only later."""
+    if entry.pod is None or before.pod is None:
+        return True
+    return dataclasses.replace(entry.pod, bound=before.pod.bound) != before.pod
 
 
 def _place(key: ObjectKey) -> Place:
