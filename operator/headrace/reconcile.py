@@ -56,7 +56,10 @@ async def _act(cluster: Cluster, observed: Observed, actions: tuple[Action, ...]
         blocked, asked = bool(refused), []
         for action in step:
             before = known.get(_child(action))
-            if before and (blocked or (before.ask_at and now < before.ask_at)):
+            if before and blocked:
+                # Whether it is taken is asked when what stands before it is: it has no time of its own.
+                refused.append(replace(before, ask_at=None))
+            elif before and before.ask_at and now < before.ask_at:
                 refused.append(before)
             elif not (blocked and isinstance(action, Create | Apply)):
                 asked.append(action)
