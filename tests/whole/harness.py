@@ -3,6 +3,7 @@
 It never signals a process that does not belong to its state folder.
 """
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -140,7 +141,9 @@ class World:
     def pull_the_plug(self) -> None:
         """SIGKILL to every process of the pods, as when the machine loses its power."""
         for process in processes_of(self.state_dir):
-            process.kill()
+            # One that a killed parent took along is gone already.
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
         wait_until(lambda: not processes_of(self.state_dir), 10, lambda: str(processes_of(self.state_dir)))
 
 
