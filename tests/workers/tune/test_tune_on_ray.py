@@ -170,6 +170,9 @@ def test_a_search_survives_its_workers_and_its_heads(run, tmp_path):
     head, workers = search.attempt(2)
     search.until(lambda report: report.trials and report.trials.running == 2)
     workers[0].kill()
+    journal = Journal(Folder(f"file:{tmp_path}/run"))
+    # Ray takes seconds to notice; a head that is stopped before that has nothing to count.
+    search.until(lambda report: any(trial.losses for trial in records(journal.read())[0]))
     search.until(lambda report: report.trials.complete >= 1)
     asked_at = time.monotonic()
     head.send_signal(signal.SIGTERM)
@@ -187,7 +190,7 @@ def test_a_search_survives_its_workers_and_its_heads(run, tmp_path):
     head, _ = search.attempt(1)
     assert head.wait(SECONDS) == 0, (tmp_path / "head.log").read_text()[-3000:]
     report = search.final()
-    events = Journal(Folder(f"file:{tmp_path}/run")).read()
+    events = journal.read()
     trials, in_order = records(events)
     assert [event.number for event in events if isinstance(event, Started)] == list(range(6))
     assert sorted(trial.number for trial in in_order) == list(range(6)), "each trial ended once"
