@@ -36,7 +36,7 @@ class Clock:
 def test_a_number_of_workers_must_stand_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pods come one by one; a group is formed for all of them."""
     clock = Clock(monkeypatch)
-    watch = Change(Departures())
+    watch = Change(Departures(), 2)
     due = []
     for second in range(12):
         clock.now += 1.0
@@ -45,11 +45,27 @@ def test_a_number_of_workers_must_stand_for_a_while(monkeypatch: pytest.MonkeyPa
     assert due.index(True) == 10
 
 
+@pytest.mark.parametrize(("sizes", "due"), [((2,), False), ((3, 2), True)])
+def test_a_group_that_left_some_out_is_not_formed_again_and_again(
+    monkeypatch: pytest.MonkeyPatch, sizes: tuple[int, ...], due: bool
+) -> None:
+    """Three joined and two of them were taken: the next would be no larger. One that lost a worker grows again."""
+    clock = Clock(monkeypatch)
+    clock.joined = 3
+    watch = Change(Departures(), 3)
+    answers = []
+    for size in sizes:
+        for _ in range(10):
+            clock.now += 1.0
+            answers.append(watch.is_due(size, None))
+    assert any(answers) is due
+
+
 def test_a_worker_that_wants_to_go_is_saved_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """At once while a group trains; while one is being formed, it may simply go."""
     clock = Clock(monkeypatch)
     departures = Departures()
-    watch = Change(departures)
+    watch = Change(departures, 2)
     assert not departures.ask("w-1", 0.0)
     departures._waiting.add("w-1")
     assert watch.is_due(2, 1.0)

@@ -92,18 +92,18 @@ def train_on_workers(head: Head, spec: TrainJobSpec, dataset: DatasetVersion) ->
         joined = wait_for_group(head, spec.stall_seconds)
         head.reporter.update(stage="starting workers")
         board.begin.remote()
-        follow(head, board, RayGroup(head.spec, work, joined), account)
+        change = Change(head.reporter.departures, joined)
+        follow(head, board, RayGroup(head.spec, work, joined), account, change)
     return account.result
 
 
-def follow(head: Head, board: Any, group: RayGroup, account: Account) -> None:
+def follow(head: Head, board: Any, group: RayGroup, account: Account, change: Change) -> None:
     """Keeps the report until training is done or the group has saved and stopped, so that another can be formed.
 
     Interrupted when it was the pod that was asked to go.
     """
     import ray
 
-    change = Change(head.reporter.departures)
     stop_by: float | None = None
     while True:
         # Asked before the notes are read: what the ranks posted before they ended is then among them.

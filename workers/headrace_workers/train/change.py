@@ -20,9 +20,11 @@ logger = logging.getLogger(__name__)
 class Change:
     """Watches the workers of one group."""
 
-    def __init__(self, departures: Departures) -> None:
-        """From now on a worker that wants to go waits until the group has saved."""
+    def __init__(self, departures: Departures, formed_for: int) -> None:
+        """From now on a worker that wants to go waits until the group has saved; `formed_for` so many it was formed."""
         self._departures = departures
+        self._formed_for = formed_for
+        self._first_size = 0
         self._looked_at = 0.0
         self._joined = 0
         self._since = time.monotonic()
@@ -40,9 +42,13 @@ class Change:
         if (now := time.monotonic()) < self._looked_at + LOOK_SECONDS or not world_size:
             return False
         self._looked_at = now
+        self._first_size = self._first_size or world_size
         joined = len(joined_workers())
         if joined != self._joined:
             self._joined, self._since = joined, now
+        if joined == self._formed_for and self._first_size < joined:
+            # A group for as many has left some out, and the next one would.
+            return False
         if now - self._since < STEADY_SECONDS or not is_worth_growing(world_size, joined, eta_seconds):
             return False
         logger.info("%d workers are there for a group of %d: it saves and grows", joined, world_size)

@@ -11,7 +11,7 @@ POLL_SECONDS = 0.2
 
 
 def wait_for_group(head: Head, deadline_seconds: float) -> int:
-    """How many workers joined: at most max_workers; RunFault if fewer than min_workers did before the deadline."""
+    """How many workers joined, also more than max_workers, which may have been raised since; RunFault if fewer than min_workers did before the deadline."""
     fewest, most = head.spec.min_workers, head.spec.max_workers
     began = time.monotonic()
     enough_since: float | None = None
@@ -22,7 +22,7 @@ def wait_for_group(head: Head, deadline_seconds: float) -> int:
         now = time.monotonic()
         enough_since = None if joined < fewest else enough_since or now
         if joined >= most or (enough_since and now - enough_since >= MOST_WORKERS_GRACE_SECONDS):
-            return min(joined, most)
+            return joined
         if enough_since is None and now - began > deadline_seconds:
             message = f"{joined} of at least {fewest} workers joined within {deadline_seconds:g} s; look at the events of the missing workers' pods"
             raise RunFault("WorkersMissing", message, retryable=True)
