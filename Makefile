@@ -37,12 +37,12 @@ quickstart: $(FULL) ## Train, tune and serve a model of handwritten digits on th
 	@hack/quickstart $(BIN)
 
 test: $(FULL) ## Pass all tests but the long ones.
-	@$(BIN)/pytest -q -n 2 -m "not workers and not ray and not slow and not cluster"
+	@$(BIN)/pytest -q -n 3 -m "not workers and not ray and not slow and not cluster"
 	@$(BIN)/pytest -q -n 2 -m "workers and not ray and not slow"
 	@$(BIN)/pytest -q -m "ray and not slow"
 
 test-fast: $(FAST) ## Pass the tests that need neither torch nor Ray.
-	@$(BIN)/pytest -q -n 2 -m "not workers and not ray and not slow and not cluster" --ignore=tests/workers
+	@$(BIN)/pytest -q -n 3 -m "not workers and not ray and not slow and not cluster" --ignore=tests/workers
 
 test-long: $(FULL) ## Pass the tests that take more than a minute each.
 	@$(BIN)/pytest -q -m slow
