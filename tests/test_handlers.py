@@ -4,9 +4,8 @@ from headrace.handlers import settings
 
 
 def test_kopf_watches_and_does_nothing_else():
-    """No posting, no scanning; of other kinds than ours only what we made is watched."""
+    """No posting, no scanning, and nothing of what it keeps in annotations."""
     chosen = settings()
     assert (chosen.posting.enabled, chosen.scanning.disabled) == (False, True)
-    selectors = {str(selector): value for selector, value in chosen.watching.label_selectors.items()}
-    assert set(selectors.values()) == {"app.kubernetes.io/managed-by=headrace"}
-    assert len(selectors) == 1
+    assert chosen.persistence.progress_storage.fetch(key="any", body={}) is None
+    assert chosen.persistence.diffbase_storage.build(body={}) == {}

@@ -16,7 +16,7 @@ class Full:
     """A world that remembers what it refused and takes nothing."""
 
     def __init__(self, seen: Observed) -> None:
-        self.seen, self.asked = seen, []
+        self.seen, self.asked, self.steps = seen, [], []
 
     async def observe(self, key):
         return self.seen
@@ -26,6 +26,7 @@ class Full:
 
     async def apply_together(self, seen, actions):
         self.asked += actions
+        self.steps += [actions] if actions else []
 
     def note_refusals(self, seen, refusals):
         self.seen = replace(self.seen, refusals=refusals)
@@ -33,23 +34,33 @@ class Full:
 
 @pytest.fixture
 async def world() -> Full:
-    """A run that has just been decided upon, whose first two children were refused at different times."""
+    """A run that has just been decided upon, whose ConfigMap and a pod that rests on it were refused at different times."""
     first = observed(train_job())
     started = first.object.model_copy(update={"status": plan(first, NOW).status})
     made = [
         action.manifest for action in plan(replace(first, object=started), NOW).actions if isinstance(action, Create)
     ]
-    config, secret = (Refusal(each["kind"], each["metadata"]["name"], "Forbidden", "full") for each in made[:2])
-    later, earlier = NOW + timedelta(seconds=9), NOW - timedelta(seconds=60)
-    return Full(
-        replace(first, object=started, refusals=(replace(config, ask_at=later), replace(secret, ask_at=earlier)))
+    config, pod = (
+        Refusal(kind, next(each["metadata"]["name"] for each in made if each["kind"] == kind), "Forbidden", "full")
+        for kind in ("ConfigMap", "Pod")
     )
+    later, earlier = NOW + timedelta(seconds=9), NOW - timedelta(seconds=60)
+    return Full(replace(first, object=started, refusals=(replace(config, ask_at=later), replace(pod, ask_at=earlier))))
 
 
 async def test_what_waits_for_a_refused_child_has_no_time_of_its_own(world: Full) -> None:
-    """The first is asked for in nine seconds; that the second's time has come is no reason to look before that."""
+    """The first is asked for in nine seconds; that the pod's time has come is no reason to look before that."""
     key = world.seen.object.key
     await reconcile(world, key, NOW)
     assert await reconcile(world, key, NOW) == 9.0
-    assert world.asked == []
-    assert {refusal.kind for refusal in world.seen.refusals} == {"ConfigMap", "Secret"}
+    assert {action.manifest["kind"] for action in world.asked}.isdisjoint({"ConfigMap", "Pod"})
+    assert {refusal.kind for refusal in world.seen.refusals} == {"ConfigMap", "Pod"}
+
+
+async def test_siblings_are_made_together_and_before_pods(world: Full) -> None:
+    """What pods rest on is asked for in one step, pods in the next."""
+    world.seen = replace(world.seen, refusals=())
+    await reconcile(world, world.seen.object.key, NOW)
+    first, second = world.steps
+    assert {action.manifest["kind"] for action in first} >= {"ConfigMap", "Secret", "Service"}
+    assert {action.manifest["kind"] for action in second} == {"Pod"}

@@ -1,4 +1,4 @@
-"""kopf feeds what is watched into the memory of the cluster; the only file that imports kopf.
+"""kopf feeds the custom resources into the memory of the cluster; the only file that imports kopf.
 
 Only `on.event` is used. Its create and update handlers, timers, daemons, peering and annotations keep state that is lost
 when somebody replaces an object; here an event only says that there is something to look at.
@@ -10,7 +10,7 @@ from typing import Any
 
 import kopf
 
-from headrace.kube import WATCHED, Api
+from headrace.kube import CUSTOM, Api
 from headrace.plan.values import Raw
 
 INACTIVITY_SECONDS = 70.0
@@ -33,7 +33,7 @@ async def feed(
     async def on_login(**_: Any) -> kopf.ConnectionInfo:
         return await connection(api)
 
-    for resource in WATCHED:
+    for resource in CUSTOM:
         kopf.on.event(resource.group, resource.version, resource.plural, registry=registry)(on_event)
     kopf.on.login(registry=registry)(on_login)
     given = tuple(namespaces)
@@ -88,9 +88,6 @@ def settings() -> kopf.OperatorSettings:
     chosen.persistence.progress_storage = _NoProgress()
     chosen.watching.inactivity_timeout = INACTIVITY_SECONDS
     chosen.watching.reconnect_backoff = RECONNECT_SECONDS
-    for resource in WATCHED:
-        if resource.selector:
-            chosen.watching.label_selectors[resource.group, resource.version, resource.plural] = resource.selector
     return chosen
 
 

@@ -18,7 +18,7 @@ from prometheus_client.core import Metric
 from headrace import handlers
 from headrace.api.meta import Condition, ObjectKey
 from headrace.cluster import Conflict, Unavailable
-from headrace.kube import Api, KubeCluster, Lease, Sweep, Timing, connect
+from headrace.kube import POD, Api, KubeCluster, Lease, Sweep, Timing, connect, watch
 from headrace.kube.events import Events
 from headrace.kube.operator_key import operator_key
 from headrace.kube.reports import Reports
@@ -93,19 +93,13 @@ class _Operator:
 
     async def _until(self, stop: asyncio.Event, reports: Reports) -> None:
         """Works until told to stop; the lease is given back after the last write."""
-        feed = asyncio.create_task(
-            handlers.feed(
-                self._api,
-                self._options.namespaces,
-                self._sweep.hearing(self._cluster.saw),
-                self._sweep.hearing(self._cluster.gone),
-                stop,
-            )
-        )
+        saw, gone = self._sweep.hearing(self._cluster.saw), self._sweep.hearing(self._cluster.gone)
+        feed = asyncio.create_task(handlers.feed(self._api, self._options.namespaces, saw, gone, stop))
+        pods = [watch(self._api, POD, namespace, saw, gone) for namespace in self._options.namespaces or (None,)]
         lease = asyncio.create_task(self._lease.run(self._gained))
         work = [
             asyncio.create_task(each)
-            for each in (self._sweep.run(), self._queue.run(), self._wake(), reports.run(self._leads), self._events.run())
+            for each in (self._sweep.run(), self._queue.run(), self._wake(), reports.run(self._leads), self._events.run(), *pods)
         ]  # fmt: skip
         waiter = asyncio.create_task(_wait(stop))
         done, _ = await asyncio.wait([feed, lease, waiter, *work], return_when=asyncio.FIRST_COMPLETED)

@@ -71,21 +71,22 @@ async def _act(cluster: Cluster, observed: Observed, actions: tuple[Action, ...]
 
 
 def _steps(actions: tuple[Action, ...]) -> Iterator[tuple[Action, ...]]:
-    """Every action is a step, but that pods, which do not depend on each other, are made and deleted together."""
-    for together, group in groupby(actions, key=_concerns_a_pod):
-        if together:
-            yield tuple(group)
-        else:
+    """Every action is a step, but that what does not depend on each other is done together."""
+    for step, group in groupby(actions, key=_step):
+        if step is None:
             yield from ((action,) for action in group)
+        else:
+            yield tuple(group)
 
 
-def _concerns_a_pod(action: Action) -> bool:
+def _step(action: Action) -> str | None:
+    """What an action may be done together with: pods with pods, and what pods rest on with its like."""
     match action:
         case Create():
-            return bool(action.manifest["kind"] == "Pod")
-        case Delete():
-            return action.kind == "Pod"
-    return False
+            return "pods" if action.manifest["kind"] == "Pod" else "before pods"
+        case Delete() if action.kind == "Pod":
+            return "pods"
+    return None
 
 
 def _child(action: Action) -> tuple[str, str]:

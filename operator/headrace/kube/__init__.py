@@ -2,8 +2,9 @@
 
 from headrace.kube.client import Api, connect
 from headrace.kube.cluster import KubeCluster
+from headrace.kube.lean_watch import watch
 from headrace.kube.lease import Lease, Timing
-from headrace.kube.resources import CUSTOM, WATCHED, Resource
+from headrace.kube.resources import CUSTOM, POD, Resource
 from headrace.kube.sweep import Sweep
 
-__all__ = ["CUSTOM", "WATCHED", "Api", "KubeCluster", "Lease", "Resource", "Sweep", "Timing", "connect"]
+__all__ = ["CUSTOM", "POD", "Api", "KubeCluster", "Lease", "Resource", "Sweep", "Timing", "connect", "watch"]
