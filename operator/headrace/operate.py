@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 import aiohttp
+import uvloop
 from prometheus_client.core import Metric
 
 from headrace import handlers
@@ -50,7 +51,7 @@ class Options:
 def operate(options: Options) -> None:
     """Runs the operator until SIGTERM; NoCluster or NoKey says why it cannot start."""
     _configure_logs(json_lines=options.json_logs)
-    asyncio.run(_operate(options))
+    uvloop.run(_operate(options))
 
 
 async def _operate(options: Options) -> None:

@@ -29,6 +29,7 @@ from headrace.plan.values import (
     DeleteSelf,
     Observed,
     Pod,
+    PodPhase,
     Push,
     Raw,
     Refusal,
@@ -40,6 +41,9 @@ logger = logging.getLogger(__name__)
 
 WRITES_AT_ONCE = 24
 """Of one object's pods."""
+
+FOLLOWED_SECONDS = 0.5
+"""The pods of a run start one soon after the other: each status that only counts one more costs as much as their pods."""
 
 LACKS_CONFIG = "CreateContainerConfigError"
 """Why a container waits whose Secret is gone."""
@@ -66,6 +70,8 @@ class KubeCluster:
         self._refusals: dict[str, tuple[Refusal, ...]] = {}
         """What was refused, by owner's UID."""
         self._inboxes = Inboxes()
+        self._soon: set[ObjectKey] = set()
+        """What is looked at in a moment, for pods that have started."""
         self.reports: Reports | None = None
         """The live reports; set once there is a session to pull them with."""
 
@@ -81,7 +87,9 @@ class KubeCluster:
             self._wake(before)
         if entry.pod is not None and entry.pod.reason == LACKS_CONFIG:
             self._secrets.doubt(entry.owner)
-        if before is None or _is_news(entry, before):
+        if before is not None and _starts(entry, before) and self._memory.has_pending(entry.owner):
+            self._wake_soon(entry)
+        elif before is None or _is_news(entry, before):
             self._wake(entry)
 
     def gone(self, raw: Raw) -> None:
@@ -327,6 +335,17 @@ class KubeCluster:
         changed = self._resource(entry.key) or self._last_known(entry.key)
         self._inboxes.tell(woken_by(changed, self._watchers(changed)) if changed else {entry.key})
 
+    def _wake_soon(self, entry: Entry) -> None:
+        """Has the owner of a pod that others will follow looked at once for all that follow soon."""
+        if entry.key is None or entry.key in self._soon:
+            return
+        self._soon.add(entry.key)
+        asyncio.get_running_loop().call_later(FOLLOWED_SECONDS, self._wake_now, entry.key)
+
+    def _wake_now(self, key: ObjectKey) -> None:
+        self._soon.discard(key)
+        self._inboxes.tell({key})
+
     def _last_known(self, key: ObjectKey) -> HeadraceObject | None:
         known = self._typed.get(key)
         return known[1] if known else None
@@ -359,6 +378,12 @@ def _is_news(entry: Entry, before: Entry) -> bool:
     if entry.pod is None or before.pod is None:
         return True
     return dataclasses.replace(entry.pod, bound=before.pod.bound) != before.pod
+
+
+def _starts(entry: Entry, before: Entry) -> bool:
+    """Whether a pod that waited runs now, and nothing else is new of it."""
+    pods = before.pod, entry.pod
+    return all(pods) and [pod.phase for pod in pods if pod] == [PodPhase.PENDING, PodPhase.RUNNING]
 
 
 def _place(key: ObjectKey) -> Place:

@@ -5,9 +5,10 @@ What is deleted while no watch is open the sweep finds; a watch that is silent f
 """
 
 import asyncio
-import json
 import logging
 from collections.abc import AsyncIterator, Callable
+
+import orjson
 
 from headrace.kube.client import Api, ApiError
 from headrace.kube.resources import Resource
@@ -53,7 +54,7 @@ async def _events(api: Api, resource: Resource, namespace: str | None, version: 
         query["labelSelector"] = resource.selector
     async for line in _lines(api.stream(resource.path(namespace), query, SILENCE_SECONDS)):
         try:
-            event = json.loads(line)
+            event = orjson.loads(line)
             kind, raw = event["type"], event["object"]
         except (ValueError, KeyError, TypeError) as error:
             raise ApiError(500, "Unreadable", f"a watch told what is no event: {line[:100]!r}") from error

@@ -3,7 +3,7 @@
 Of pods the planner's value is kept, of other children their metadata; nobody's data, and no managedFields.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
@@ -12,7 +12,7 @@ from headrace.api.meta import Kind, ObjectKey
 from headrace.kube.drift import MENDED, field_owners, is_touched_later
 from headrace.kube.pods import MAIN, seen_pod
 from headrace.plan import labels
-from headrace.plan.values import Pod, Raw
+from headrace.plan.values import Pod, PodPhase, Raw
 
 Place = tuple[str, str, str]
 """Kind, namespace, name."""
@@ -67,6 +67,8 @@ class Memory:
         self._entries: dict[Place, Entry] = {}
         self._of_owner: dict[str, set[Place]] = defaultdict(set)
         self._of_kind: dict[tuple[str, str], set[Place]] = defaultdict(set)
+        self._pending: Counter[str] = Counter()
+        """How many pods wait to run, by owner's UID."""
 
     def put(self, raw: Raw, *, own: bool = False) -> Entry | None:
         """Keeps what the object is now; None if that, or something newer, is known already. `own` is what was just written."""
@@ -85,6 +87,7 @@ class Memory:
         self._of_kind[place[:2]].add(place)
         if entry.owner:
             self._of_owner[entry.owner].add(place)
+            self._pending[entry.owner] += _is_pending(entry)
         return entry
 
     def remove(self, place: Place, uid: str) -> Entry | None:
@@ -102,6 +105,10 @@ class Memory:
     def of_owner(self, uid: str) -> list[Entry]:
         """The children of a custom resource, by place."""
         return [self._entries[place] for place in sorted(self._of_owner.get(uid, ()))]
+
+    def has_pending(self, owner: str) -> bool:
+        """Whether a pod of this owner waits to run."""
+        return self._pending[owner] > 0
 
     def of_kind(self, kind: str, namespace: str) -> list[Entry]:
         """The objects of a kind in a namespace, by name."""
@@ -121,8 +128,10 @@ class Memory:
         self._of_kind[entry.place[:2]].discard(entry.place)
         if entry.owner:
             self._of_owner[entry.owner].discard(entry.place)
+            self._pending[entry.owner] -= _is_pending(entry)
             if not self._of_owner[entry.owner]:
                 del self._of_owner[entry.owner]
+                del self._pending[entry.owner]
 
 
 def _entry(raw: Raw) -> Entry:
@@ -134,6 +143,10 @@ def _entry(raw: Raw) -> Entry:
         return Entry(place, uid, version, owner, key, pod=seen_pod(raw), secret=_token_secret(raw))
     owners = field_owners(raw) if place[0] in MENDED else ""
     return Entry(place, uid, version, owner, key, raw=_metadata_alone(raw), owners=owners)
+
+
+def _is_pending(entry: Entry) -> bool:
+    return entry.pod is not None and entry.pod.phase == PodPhase.PENDING
 
 
 def _is_touched(known: Entry | None, entry: Entry, raw: Raw) -> bool:
