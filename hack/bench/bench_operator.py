@@ -32,7 +32,7 @@ from headrace.kube import Api, connect
 from headrace.kube.client import NotFound
 from headrace.kube.resources import BY_KIND
 from headrace.plan.plan import plan
-from headrace.plan.values import Create, Observed, Raw, Settings
+from headrace.plan.values import Create, Observed, Pod, PodPhase, Raw, Settings
 
 PORT = 18081
 TOLERANCE = 1.2
@@ -57,16 +57,29 @@ class Load:
 
 
 def children(manifest: Raw) -> list[Raw]:
-    """What the operator would make for a manifest, without an owner."""
+    """What the operator would make for a manifest until its pods run, without an owner."""
     named = {**manifest, "metadata": {**manifest["metadata"], "uid": str(uuid.uuid4())}}
     observed = Observed(parse_object(named), settings=Settings(operator_namespace="default"))
     now = datetime.now(UTC)
     started = plan(observed, now).status
     observed = replace(observed, object=observed.object.model_copy(update={"status": started}))
-    made = [action.manifest for action in plan(observed, now).actions if isinstance(action, Create)]
+    first = created(observed, now)
+    pods = tuple(
+        Pod(each["metadata"]["name"], str(uuid.uuid4()), PodPhase.RUNNING, each["metadata"]["labels"])
+        for each in first
+        if each["kind"] == "Pod"
+    )
+    running = replace(observed, pods=pods, children=tuple(each for each in first if each["kind"] != "Pod"))
+    decided = running.object.model_copy(update={"status": plan(running, now).status})
+    made = first + created(replace(running, object=decided), now)
     for each in made:
         each["metadata"].pop("ownerReferences")
     return made
+
+
+def created(observed: Observed, now: datetime) -> list[Raw]:
+    """The manifests that the plan would have made."""
+    return [action.manifest for action in plan(observed, now).actions if isinstance(action, Create)]
 
 
 async def direct(api: Api, load: Load, *, everything: bool) -> float:

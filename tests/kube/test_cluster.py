@@ -77,7 +77,7 @@ async def test_a_job_gets_its_children_once(world):
     ]
     await world.pass_over()
     assert sorted(world.written("create")[1:]) == sorted(
-        ["configmaps", "secrets", "services", "poddisruptionbudgets", "networkpolicies", "pods", "pods", "pods"]
+        ["configmaps", "secrets", "services", "networkpolicies", "pods", "pods", "pods"]
     )
     before = len(world.api.writes())
     await world.pass_over()
@@ -315,6 +315,37 @@ async def test_who_is_woken(world):
     world.cluster.gone(endpoint)
     assert await anext(watch) == ENDPOINT
     await watch.aclose()
+
+
+async def test_pods_that_start_together_are_looked_at_once(world, monkeypatch):
+    """The first one that starts has its owner looked at in a moment, the last one at once."""
+    monkeypatch.setattr("headrace.kube.cluster.FOLLOWED_SECONDS", 0.05)
+    await world.pass_over()
+    await world.pass_over()
+    told = []
+
+    async def listen():
+        async for key in world.cluster.watch():
+            told.append(key)
+
+    task = asyncio.create_task(listen())
+    await asyncio.sleep(0)
+    told.clear()
+
+    async def start(path):
+        body = {**world.api.objects[path], "status": {"phase": "Running"}}
+        world.cluster.saw({**await world.api.update(path, body), "kind": "Pod"})
+        await asyncio.sleep(0)
+
+    first, second, third = [path for path in world.api.objects if "/pods/" in path]
+    await start(first)
+    assert told == []
+    await asyncio.sleep(0.1)
+    assert told == [JOB]
+    await start(second)
+    await start(third)
+    assert told == [JOB, JOB]
+    task.cancel()
 
 
 async def test_a_node_for_a_pod_is_no_news(world):

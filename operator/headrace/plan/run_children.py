@@ -17,6 +17,7 @@ from headrace.plan.isolation import network_policy
 from headrace.plan.manifests import Container, Owner
 from headrace.plan.names import attempt_name, child_name, worker_place
 from headrace.plan.run_kind import RunKind
+from headrace.plan.run_progress import head_of
 from headrace.plan.values import Action, Create, Delete, DeleteSelf, Observed, Pod, PodPhase, Raw
 
 WORKER_MODULE = "headrace_workers.ray_worker"
@@ -150,9 +151,11 @@ def _wanted_others(kind: RunKind, owner: Owner, observed: Observed) -> Mapping[t
     }
     # What keeps a run's head from eviction and its pods apart from others' is of no use in local mode.
     if not observed.settings.local:
-        wanted["PodDisruptionBudget", head] = lambda: manifests.disruption_budget(owner, head, own, heads)
         if observed.settings.isolate:
             wanted["NetworkPolicy", pods] = lambda: network_policy(owner, pods, own, observed.settings)
+        # Before its head runs there is nothing to keep, and a budget has Kubernetes look at it for every pod that starts.
+        if (there := head_of(observed)) and there.phase == PodPhase.RUNNING:
+            wanted["PodDisruptionBudget", head] = lambda: manifests.disruption_budget(owner, head, own, heads)
     return wanted
 
 
