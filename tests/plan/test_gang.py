@@ -7,6 +7,7 @@ import pytest
 from headrace.api.objects import RunObject
 from headrace.api.status import Phase
 from headrace.plan import labels
+from headrace.plan.conditions import find
 from headrace.plan.plan import plan
 from headrace.plan.values import Create, Delete, Pod, PodPhase, Raw, Settings
 from tests.gen import NOW, pipeline, pod, train_job, tune_job
@@ -123,3 +124,23 @@ def test_a_waiting_run_follows_workers_min(minimum: int, phase: Phase, pods: lis
     job = with_status(train_job(**BOTH), phase=phase)
     status = plan(observed(job, *pods, children=(seen_group(minimum),)), NOW).status
     assert (status.attempt, status.restarts, status.disruptions, status.releases) == (attempt, 0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    "echo",
+    [
+        "cannot be placed: pod group is unschedulable, waiting for minCount pods from a gang to be scheduled",
+        "cannot be placed: 0/1 nodes are available: 1 optimistic rejection in PostFilter.",
+    ],
+)
+def test_the_pod_that_lacks_something_is_told_of(echo: str) -> None:
+    """Not those that wait for it, whatever their names; of them one is told of while there is no other."""
+    job = with_status(train_job(**BOTH), phase=Phase.PENDING)
+    held, lacking = (
+        {**WAITING, "message": echo},
+        {**WAITING, "message": "cannot be placed: 4 Insufficient nvidia.com/gpu"},
+    )
+    pods = head(**held), pod(**held), pod(index=1, **lacking)
+    for seen, name in ((pods, "r1a1-worker-1"), (pods[:2], "r1a1-head")):
+        ready = find(plan(observed(job, *seen), NOW).status.conditions, "Ready")
+        assert ready is not None and ready.message.startswith(f"the pod {name} cannot be placed")

@@ -14,9 +14,11 @@ from headrace.plan import labels, manifests
 from headrace.plan.manifests import Owner
 from headrace.plan.names import attempt_name
 from headrace.plan.run_progress import is_of_attempt
-from headrace.plan.values import Observed, PodPhase, Raw
+from headrace.plan.values import Observed, Pod, PodPhase, Raw
 
 KIND = "PodGroup"
+ECHOES = ("waiting for minCount pods from a gang", "rejection in PostFilter", "rejection in Unreserve")
+"""What schedulers say of a pod that had room itself, while another of its gang had none."""
 COSCHEDULING_LABEL = "scheduling.x-k8s.io/pod-group"
 
 
@@ -79,6 +81,11 @@ def pod_group(owner: Owner, resource: RunObject, gang: Gang, workers: Workers, o
 def joined(pod: Raw, resource: RunObject, gang: Gang) -> Raw:
     """A pod's manifest as one of the gang."""
     return APIS[gang.chosen].join(pod, group_name(resource))
+
+
+def is_held_by_others(pod: Pod) -> bool:
+    """Whether a pod waits for others of its gang alone: what lacks is said of those."""
+    return any(echo in pod.message for echo in ECHOES)
 
 
 def is_outdated(observed: Observed, workers: Workers) -> bool:
