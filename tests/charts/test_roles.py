@@ -30,6 +30,8 @@ WATCHED = set().union(
     rights("apps", "deployments", CONVERGE),
     rights("policy", "poddisruptionbudgets", {"list", "create"}),
     rights("networking.k8s.io", "networkpolicies", CONVERGE),
+    rights("scheduling.k8s.io", "podgroups", {"list", "create", "delete"}),
+    rights("scheduling.x-k8s.io", "podgroups", {"list", "create", "delete"}),
     rights("events.k8s.io", "events", {"create"}),
 )
 OWN = set().union(

@@ -94,7 +94,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         return
     state = tmp_path_factory.mktemp("cluster") / "state"
     environment = {**os.environ, "HEADRACE_CLUSTER_STATE": str(state), "HEADRACE_CLUSTER_PORT": str(_free_ports())}
-    options = shlex.split(os.environ.get("HEADRACE_TEST_CLUSTER", f"--fake-nodes {FAKE_NODES}"))
+    options = shlex.split(os.environ.get("HEADRACE_TEST_CLUSTER", f"--fake-nodes {FAKE_NODES} --pod-groups"))
     _run([SCRIPTS / "build"], environment, BUILD_SECONDS)
     try:
         _run([SCRIPTS / "up", *options], environment, UP_SECONDS)

@@ -24,12 +24,16 @@ class FakeApi:
         self.failure: Exception | None = None
         self.refusals: dict[str, Exception] = {}
         """By plural, what is answered to whoever makes one."""
+        self.unserved: set[str] = set()
+        """The API groups that this server does not have."""
         self._versions = itertools.count(1)
 
     def _asked(self, verb: str, path: str) -> None:
         self.requests.append((verb, path))
         if self.failure is not None:
             raise self.failure
+        if any(path.startswith(f"/apis/{group}/") for group in self.unserved):
+            raise NotFound(404, "", "404 page not found")
 
     def _keep(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         kept = copy.deepcopy(body)

@@ -8,7 +8,7 @@ import pytest
 
 from headrace.api.meta import API_VERSION, Kind, ObjectKey
 from headrace.cluster import Conflict
-from headrace.kube.client import Refused, Stale
+from headrace.kube.client import NotFound, Refused, Stale
 from headrace.kube.cluster import KubeCluster, NotLeader
 from headrace.kube.resources import BY_KIND, SECRET
 from headrace.kube.tokens import token_for
@@ -387,3 +387,47 @@ async def test_an_object_that_cannot_be_read_is_left_alone(world, caplog):
     world.cluster.saw(await world.api.update(path, {**world.api.objects[path], "metadata": raw["metadata"] | {"resourceVersion": ""}, "spec": SPEC}))  # fmt: skip
     assert await world.cluster.say_unreadable(odd, NOW) is None
     assert await reconcile(world.cluster, odd, NOW) == 0.0
+
+
+GANG = {**SPEC, "gang": {"coscheduling": {}}}
+GROUPS = "scheduling.x-k8s.io"
+
+
+async def test_where_no_pod_groups_are_served_the_run_says_so(world):
+    """One sentence says what is missing and what to do; no pod is made without its group, and all are once it is taken."""
+    world.api.unserved.add(GROUPS)
+    await world.edit(GANG)
+    await world.pass_over()
+    await world.pass_over()
+    await world.pass_over()
+    refused = await world.condition("Refused")
+    assert (refused.reason, (await world.condition("Stalled")).reason) == ("NotServed", "NotServed")
+    assert "install sigs.k8s.io/scheduler-plugins" in refused.message
+    assert "pods" not in world.written("create")
+    world.api.unserved.clear()
+    later = NOW + timedelta(seconds=60)
+    await world.pass_over(now=later)
+    await world.pass_over(now=later)
+    assert world.written("create").count("pods") == 3
+    assert await world.condition("Refused") is None
+
+
+async def test_a_namespace_that_is_gone_is_no_missing_api(world):
+    """The API server answers with the same code."""
+    await world.edit(GANG)
+    await world.pass_over()
+    world.api.refusals["podgroups"] = NotFound(404, "NotFound", 'namespaces "default" not found')
+    with pytest.raises(NotFound):
+        await world.pass_over()
+
+
+async def test_the_group_of_an_earlier_attempt_is_deleted(world):
+    """By the API that it was made by: two have the same kind."""
+    await world.edit(GANG)
+    await world.pass_over()
+    await world.pass_over()
+    observed = await world.cluster.observe(JOB)
+    (group,) = (child for child in observed.children if child["kind"] == "PodGroup")
+    await world.cluster.apply(observed, Delete("PodGroup", group["metadata"]["name"], group["metadata"]["uid"]))
+    assert not [path for path in world.api.objects if "/podgroups/" in path]
+    await world.cluster.apply(observed, Delete("PodGroup", group["metadata"]["name"], group["metadata"]["uid"]))

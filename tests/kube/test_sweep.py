@@ -4,6 +4,7 @@ import pytest
 
 from headrace.api.meta import API_VERSION
 from headrace.cluster import Unavailable
+from headrace.kube.client import NotFound, Refused
 from headrace.kube.cluster import KubeCluster
 from headrace.kube.resources import BY_KIND
 from headrace.kube.sweep import BLIND_SECONDS, Sweep
@@ -132,3 +133,40 @@ async def test_blindness_is_told(world):
     with pytest.raises(Unavailable):
         await world.sweep.once()
     assert "the API server has not answered for 76 s" in world.sweep.troubles()[0]
+
+
+def listed(world):
+    """The groups of the PodGroups that were listed."""
+    return {path.split("/")[2] for verb, path in world.api.requests if verb == "list" and path.endswith("/podgroups")}
+
+
+async def test_pod_groups_are_swept_where_they_are_used(world):
+    """Nobody else is asked for them; one that somebody deleted is forgotten, and those of another API are kept."""
+    await world.sweep.once()
+    assert listed(world) == set()
+    await world.change(gang={"kubernetes": {}})
+    for group in ("scheduling.k8s.io/v1alpha2", "scheduling.x-k8s.io/v1alpha1"):
+        body = {"apiVersion": group, "kind": "PodGroup", "metadata": {"name": group[11], "namespace": "default"}}
+        world.cluster.saw(await world.api.create(f"/apis/{group}/namespaces/default/podgroups", body))
+    await world.sweep.once()
+    assert listed(world) == {"scheduling.k8s.io", "scheduling.x-k8s.io"}
+    del world.api.objects["/apis/scheduling.k8s.io/v1alpha2/namespaces/default/podgroups/k"]
+    await world.sweep.once()
+    assert [entry.place[2] for entry in world.cluster.entries() if entry.place[0] == "PodGroup"] == ["x"]
+
+
+@pytest.mark.parametrize("refusal", [NotFound(404, "", "404 page not found"), Refused(403, "Forbidden", "no right")])
+async def test_pod_groups_that_cannot_be_listed_are_no_trouble(world, refusal):
+    """One user's wish for an API that is not there does not blind the operator."""
+    await world.change(gang={"kubernetes": {}})
+    served = world.api.list
+
+    async def answer(resource, namespace, **options):
+        if resource.plural == "podgroups":
+            raise refusal
+        return await served(resource, namespace, **options)
+
+    world.api.list = answer
+    await world.sweep.once()
+    await world.sweep.once()
+    assert (world.sweep.done_once, world.sweep.troubles()) == (True, [])

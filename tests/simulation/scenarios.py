@@ -6,7 +6,7 @@ from headrace.api.artifacts import DatasetVersion, JobReference, ModelVersion
 from headrace.api.data_pipeline import DataPipelineSpec
 from headrace.api.edits import spec_digest
 from headrace.api.inference_endpoint import InferenceEndpointSpec
-from headrace.api.job import Recovery
+from headrace.api.job import Gang, KubernetesGang, Recovery
 from headrace.api.meta import Kind, ObjectMeta
 from headrace.api.objects import DataPipeline, HeadraceObject, InferenceEndpoint, TrainJob, TuneJob
 from headrace.api.pods import Workers
@@ -70,6 +70,8 @@ def drawn_policy(world: World) -> dict[str, Any]:
         policy["ttl_seconds_after_finished"] = rng.choice((0, 40))
     if world.chance(0.1):
         policy["suspend"] = True
+    if world.chance(0.2):
+        policy["gang"] = Gang(kubernetes=KubernetesGang())
     return policy
 
 

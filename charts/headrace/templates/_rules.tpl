@@ -28,6 +28,10 @@
 - apiGroups: [networking.k8s.io]
   resources: [networkpolicies]
   verbs: [list, create, patch, delete]
+# Where a run has spec.gang: of Kubernetes 1.36 and of scheduler-plugins. Most clusters serve neither.
+- apiGroups: [scheduling.k8s.io, scheduling.x-k8s.io]
+  resources: [podgroups]
+  verbs: [list, create, delete]
 - apiGroups: [events.k8s.io]
   resources: [events]
   verbs: [create]

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from headrace.api.base import Edit, Model, PodTemplate, Seconds, Uri, setting
+from headrace.api.base import Edit, Model, OneOf, PodTemplate, Seconds, Uri, setting
 from headrace.api.credentials import NO_CREDENTIALS
 from headrace.api.pods import PodSettings
 
@@ -21,6 +21,31 @@ class Recovery(Model):
     backoff_seconds: Annotated[
         Seconds, Field(description="The pause before the first restart; it doubles with each, up to ten minutes.")
     ] = 5
+
+
+class KubernetesGang(Model):
+    """Kubernetes' own PodGroups, of which its scheduler knows from 1.36 on."""
+
+
+class CoschedulingGang(Model):
+    """The PodGroups of the scheduler plug-in Coscheduling."""
+
+
+class Gang(OneOf):
+    """Whose PodGroup holds a run's pods together: exactly one of these."""
+
+    kubernetes: Annotated[
+        KubernetesGang | None,
+        Field(
+            description="scheduling.k8s.io/v1alpha2; API server and scheduler need the feature gates GenericWorkload and GangScheduling."
+        ),
+    ] = None
+    coscheduling: Annotated[
+        CoschedulingGang | None,
+        Field(
+            description="scheduling.x-k8s.io/v1alpha1, of sigs.k8s.io/scheduler-plugins; pods.schedulerName names a scheduler with the plug-in Coscheduling."
+        ),
+    ] = None
 
 
 class RunPolicy(Model):
@@ -40,6 +65,11 @@ class RunPolicy(Model):
     )
     ttl_seconds_after_finished: Seconds | None = setting(
         "The object is deleted this long after it finished; its data stays.", edit=Edit.IN_PLACE, default=None
+    )
+    gang: Gang | None = setting(
+        "The PodGroup by which the scheduler places the head and workers.min together or none of them; absent, it places pod by pod.",
+        edit=Edit.NEW_RUN,
+        default=None,
     )
     queue_name: str | None = setting(
         "The Kueue LocalQueue that admits the run's pods.", edit=Edit.IMMUTABLE, default=None, max_length=253

@@ -6,7 +6,7 @@ import re
 
 from headrace.cluster import Conflict
 from headrace.kube.client import Api, Exists, NotFound, Refused, Stale
-from headrace.kube.resources import BY_KIND, SECRET
+from headrace.kube.resources import SECRET, Resource, resource_of
 from headrace.plan import labels
 from headrace.plan.conditions import QUOTA
 from headrace.plan.manifests import TOKEN_KEY
@@ -15,12 +15,16 @@ from headrace.plan.values import Raw, Refusal
 
 async def create(api: Api, manifest: Raw) -> Raw:
     """POSTs a child; one that is there is success if it has the same owner and attempt and is not going, else Conflict."""
-    resource, metadata = BY_KIND[manifest["kind"]], manifest["metadata"]
+    resource, metadata = resource_of(manifest), manifest["metadata"]
     try:
         return _named(await api.create(resource.path(metadata["namespace"]), manifest), manifest)
     except Exists:
         # Asked by a list, so that no right to get is needed.
         found = await api.list(resource, metadata["namespace"], name=metadata["name"])
+    except NotFound as missing:
+        if not resource.lacking or missing.message.startswith("namespaces "):
+            raise
+        raise Refused(missing.code, "NotServed", resource.lacking) from missing
     except Refused as refusal:
         if refusal.reason == "Forbidden" and "being terminated" in refusal.message:
             raise Conflict(f"namespace {metadata['namespace']} is going, and its objects with it") from refusal
@@ -45,7 +49,7 @@ async def create_secret(api: Api, manifest: Raw, token: str) -> Raw:
 
 async def apply(api: Api, manifest: Raw, *, known: bool) -> Raw:
     """Server-side applies a child; one that is not `known` to be ours is looked at first, and left alone if it is another's."""
-    resource, metadata = BY_KIND[manifest["kind"]], manifest["metadata"]
+    resource, metadata = resource_of(manifest), manifest["metadata"]
     if not known:
         found = await api.list(resource, metadata["namespace"], name=metadata["name"])
         if any(_owners(there) != _owners(manifest) for there in found.items):
@@ -55,21 +59,22 @@ async def apply(api: Api, manifest: Raw, *, known: bool) -> Raw:
     return _named(await api.apply(resource.path(metadata["namespace"], metadata["name"]), manifest), manifest)
 
 
-async def delete(api: Api, place: tuple[str, str, str], uid: str, grace_seconds: int | None) -> Raw | None:
+async def delete(
+    api: Api, resource: Resource, namespace: str, name: str, uid: str, grace_seconds: int | None
+) -> Raw | None:
     """DELETEs an object that still has this UID; returns it as it lingers, None when it is gone."""
-    kind, namespace, name = place
     try:
-        left = await api.delete(BY_KIND[kind].path(namespace, name), uid, grace_seconds)
+        left = await api.delete(resource.path(namespace, name), uid, grace_seconds)
     except NotFound:
         return None
     except Stale:
-        found = await api.list(BY_KIND[kind], namespace, name=name)
+        found = await api.list(resource, namespace, name=name)
         if any(there["metadata"]["uid"] == uid for there in found.items):
             # It was in the way of another write, and is there still.
             raise
         return None
     return (
-        {**left, "kind": kind}
+        {**left, "apiVersion": resource.api_version, "kind": resource.kind}
         if "uid" in left.get("metadata", {}) and "deletionTimestamp" in left["metadata"]
         else None
     )

@@ -17,7 +17,7 @@ from headrace.kube.client import Api, NotFound
 from headrace.kube.made_secrets import MadeSecrets
 from headrace.kube.memory import Entry, Memory, Place, place_of
 from headrace.kube.reports import Reports
-from headrace.kube.resources import BY_KIND, POD, SECRET
+from headrace.kube.resources import BY_KIND, POD, POD_GROUPS, SECRET, Resource, resource_of
 from headrace.kube.tokens import token_for
 from headrace.plan import labels
 from headrace.plan.dependents import learns_from, offers_to, related, woken_by
@@ -135,6 +135,17 @@ class KubeCluster:
         """The UID of an object; empty if there is none."""
         entry = self._memory.get(_place(key))
         return entry.uid if entry else ""
+
+    def pod_groups(self) -> set[Resource]:
+        """The APIs of PodGroups that are used: by what an object says, or by what is remembered."""
+        used: set[Resource] = set()
+        for entry in self._memory.entries():
+            if entry.raw and entry.is_object:
+                gang = (entry.raw.get("spec") or {}).get("gang") or {}
+                used.update(resource for choice, resource in POD_GROUPS.items() if choice in gang)
+            elif entry.raw and entry.place[0] == "PodGroup":
+                used.add(resource_of(entry.raw))
+        return used
 
     def phases(self) -> Iterable[tuple[ObjectKey, str]]:
         """Every object's phase."""
@@ -275,7 +286,12 @@ class KubeCluster:
             self._wake(entry)
 
     async def _delete(self, place: Place, uid: str, grace_seconds: int | None) -> None:
-        left = await children.delete(self._api, place, uid, grace_seconds)
+        entry = self._memory.get(place)
+        resource = resource_of(entry.raw) if entry is not None and entry.raw is not None else BY_KIND.get(place[0])
+        if resource is None:
+            # Of a kind that there is twice, and forgotten meanwhile: it is gone.
+            return
+        left = await children.delete(self._api, resource, place[1], place[2], uid, grace_seconds)
         if left is not None:
             self.saw(left)
         else:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from headrace.api.crds import PLURALS
 from headrace.api.meta import GROUP, VERSION, Kind
 from headrace.plan import labels
+from headrace.plan.values import Raw
 
 
 @dataclass(frozen=True)
@@ -15,6 +16,8 @@ class Resource:
     group: str
     version: str
     plural: str
+    lacking: str = ""
+    """Of what a cluster may do without: what to do where its API server does not serve this."""
 
     def path(self, namespace: str | None = None, name: str | None = None, part: str | None = None) -> str:
         """The path of all objects, of those of a namespace, of one object, or of a part of it such as its status."""
@@ -53,4 +56,23 @@ SWEPT = (
 """What is looked at now and then. Of the children but pods only the operator's own writes matter, and a sweep finds what
 somebody else did to them; watching them costs more than making them. Secrets are written and never read back."""
 
+POD_GROUPS = {
+    "kubernetes": Resource("PodGroup", "scheduling.k8s.io", "v1alpha2", "podgroups",
+        "this cluster serves no PodGroups of scheduling.k8s.io/v1alpha2: start its API server with "
+        "--runtime-config=scheduling.k8s.io/v1alpha2=true, and API server, controller manager and scheduler with "
+        "--feature-gates=GenericWorkload=true,GangScheduling=true, or take spec.gang away"),
+    "coscheduling": Resource("PodGroup", "scheduling.x-k8s.io", "v1alpha1", "podgroups",
+        "this cluster serves no PodGroups of scheduling.x-k8s.io/v1alpha1: install sigs.k8s.io/scheduler-plugins with "
+        "its definition of PodGroup, or take spec.gang away"),
+}  # fmt: skip
+"""By the choice of spec.gang. They are swept only where they are used: most clusters do not have them."""
+
 BY_KIND = {resource.kind: resource for resource in (*SWEPT, SECRET)}
+"""The kinds of which there is one."""
+
+_BY_NAME = {(resource.api_version, resource.kind): resource for resource in (*SWEPT, SECRET, *POD_GROUPS.values())}
+
+
+def resource_of(raw: Raw) -> Resource:
+    """What a manifest, or an object, is one of."""
+    return _BY_NAME[raw["apiVersion"], raw["kind"]]

@@ -10,9 +10,9 @@ import time
 from collections.abc import Callable, Iterable
 
 from headrace.cluster import Unavailable
-from headrace.kube.client import Api
+from headrace.kube.client import Api, NotFound, Refused
 from headrace.kube.cluster import KubeCluster
-from headrace.kube.memory import Place
+from headrace.kube.memory import Entry, Place
 from headrace.kube.resources import SWEPT, WATCHED, Resource
 from headrace.plan.values import Raw
 
@@ -84,6 +84,8 @@ class Sweep:
         started = self._clock()
         for resource in SWEPT:
             await self._compare(resource, at_once=at_once or not self.done_once)
+        for resource in sorted(self._cluster.pod_groups(), key=lambda each: each.group):
+            await self._compare_if_served(resource)
         self._cluster.doubt_old_secrets()
         self._done = started
 
@@ -91,6 +93,17 @@ class Sweep:
         """Compares once more what was not as remembered."""
         for resource in [resource for resource, missing in self._behind.items() if missing]:
             await self._compare(resource, at_once=False)
+
+    async def _compare_if_served(self, resource: Resource) -> None:
+        """What a cluster may do without is no trouble where it is missing, or where the operator may not look at it."""
+        try:
+            await self._compare(resource, at_once=True)
+        except NotFound:
+            for entry in self._cluster.entries():
+                if _is_one_of(resource, entry):
+                    self._cluster.forget(entry.place, entry.uid)
+        except Refused as refused:
+            logger.info("%s of %s cannot be listed: %s", resource.plural, resource.group, refused.message)
 
     async def _compare(self, resource: Resource, *, at_once: bool) -> None:
         seen: dict[Place, tuple[str, int]] = {}
@@ -108,7 +121,7 @@ class Sweep:
         if not seen:
             # There is nothing that a watch could tell of.
             self._stale.pop(resource, None)
-        known = {entry.place: entry for entry in self._cluster.entries() if entry.place[0] == resource.kind}
+        known = {entry.place: entry for entry in self._cluster.entries() if _is_one_of(resource, entry)}
         for place, entry in known.items():
             there = seen.get(place)
             written_later = entry.version > listed_at.get(place[1], listed_at.get(None, 0))
@@ -131,3 +144,10 @@ class Sweep:
                 for item in (await self._api.list(resource, namespace)).items:
                     self._cluster.saw(item)
         self._behind[resource] = {place: version for place, version in missing.items() if place not in overdue}
+
+
+def _is_one_of(resource: Resource, entry: Entry) -> bool:
+    """By the kind, and of PodGroups by their API too: there are several."""
+    return entry.place[0] == resource.kind and not (
+        resource.lacking and entry.raw and entry.raw["apiVersion"] != resource.api_version
+    )

@@ -15,7 +15,9 @@ HASH = "headrace.dev/hash"
 
 GANG = "headrace.dev/gang"
 GANG_MINIMUM = "headrace.dev/gang-minimum"
-"""Annotations: pods of one gang start together once this many fit; local mode's scheduler reads them."""
+"""Annotations: pods of one gang start together once this many fit; local mode's scheduler reads them.
+
+On a PodGroup the second one is a label, as labels are remembered."""
 
 LOCAL_PORT = "headrace.dev/local-port"
 """Annotation: the loopback port that local mode gives to the container port `http`."""

@@ -14,7 +14,7 @@ from headrace.api.edits import spec_digest
 from headrace.api.objects import RunObject
 from headrace.api.run_report import LOST_HEAD, ReportPhase
 from headrace.api.status import FINISHED, Incident, Phase, RunStatus
-from headrace.plan import labels, run_conditions
+from headrace.plan import gang, labels, run_conditions
 from headrace.plan.names import short_digest
 from headrace.plan.recovery import Ending, Outcome, backoff_seconds, describe_worker, judge_head
 from headrace.plan.room import gives_back_at, pause_seconds
@@ -147,6 +147,9 @@ def _supervise(kind: RunKind, observed: Observed, now: datetime) -> RunStatus:
         return _count_lost_worker(observed, lost, now)
     if (moment := gives_back_at(observed, kind.workers(resource.spec))) and now >= moment:
         return _given_back(resource, now)
+    if gang.is_outdated(observed, kind.workers(resource.spec)):
+        # The group cannot be changed: another attempt has another. Nothing ran, so that nothing is spent.
+        return _next_attempt(status, now, progress_time=None)
     if is_stalled(kind, resource, head, now):
         return _again(
             observed,

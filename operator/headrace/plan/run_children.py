@@ -12,7 +12,7 @@ from headrace.api.crds import PLURALS
 from headrace.api.objects import RunObject
 from headrace.api.run_spec import RunIdentity, RunSpec
 from headrace.api.status import FINISHED, Phase
-from headrace.plan import labels, manifests
+from headrace.plan import gang, labels, manifests
 from headrace.plan.isolation import network_policy
 from headrace.plan.manifests import Container, Owner
 from headrace.plan.names import attempt_name, child_name, worker_place
@@ -156,6 +156,11 @@ def _wanted_others(kind: RunKind, owner: Owner, observed: Observed) -> Mapping[t
         # Before its head runs there is nothing to keep, and a budget has Kubernetes look at it for every pod that starts.
         if (there := head_of(observed)) and there.phase == PodPhase.RUNNING:
             wanted["PodDisruptionBudget", head] = lambda: manifests.disruption_budget(owner, head, own, heads)
+        if group := resource.spec.gang:
+            workers = kind.workers(resource.spec)
+            wanted[gang.KIND, gang.group_name(resource)] = lambda: gang.pod_group(
+                owner, resource, group, workers, head_labels
+            )
     return wanted
 
 
@@ -177,11 +182,11 @@ def _pods(kind: RunKind, owner: Owner, observed: Observed, wanted: Mapping[str, 
     """The manifests of the pods of these names and numbers."""
     resource = observed.object
     assert isinstance(resource, RunObject)
-    gang = {
+    together = {
         labels.GANG: _place(resource, PLURALS[owner.kind]),
-        labels.GANG_MINIMUM: str(1 + kind.workers(resource.spec).min),
+        labels.GANG_MINIMUM: str(gang.members(kind.workers(resource.spec))),
     }
-    secret = child_name(resource.metadata, TOKEN_PLACE)
+    group, secret = resource.spec.gang, child_name(resource.metadata, TOKEN_PLACE)
     head = Container(
         kind.module, resources=manifests.HEAD_RESOURCES, ports={"report": manifests.REPORT_PORT, "ray": manifests.RAY_PORT},
         config_map=_place(resource, "run"), secret=secret, variables=kind.variables,
@@ -199,4 +204,5 @@ def _pods(kind: RunKind, owner: Owner, observed: Observed, wanted: Mapping[str, 
             if index is None
             else _attempt_labels(owner, resource, labels.WORKER, **{labels.INDEX: str(index)})
         )
-        yield manifests.pod(owner, name, own, head if index is None else worker, observed.settings, gang)
+        pod = manifests.pod(owner, name, own, head if index is None else worker, observed.settings, together)
+        yield gang.joined(pod, resource, group) if group and not observed.settings.local else pod

@@ -6,7 +6,7 @@ from datetime import datetime
 from headrace.api.meta import Condition
 from headrace.api.pods import Workers
 from headrace.api.status import FINISHED, Phase, RunStatus
-from headrace.plan import labels
+from headrace.plan import gang, labels
 from headrace.plan.conditions import QUOTA, Fact, refused, settle
 from headrace.plan.run_progress import is_of_attempt
 from headrace.plan.values import Observed, Pod, PodPhase
@@ -87,9 +87,8 @@ def _pods_now(observed: Observed, status: RunStatus, workers: Workers) -> tuple[
         pod.phase == PodPhase.RUNNING and not pod.deleting and pod.labels.get(labels.ROLE) == labels.WORKER
         for pod in mine
     )
-    stuck = next(
-        (pod for pod in sorted(mine, key=lambda pod: pod.name) if pod.phase == PodPhase.PENDING and pod.reason), None
-    )
+    waiting = (pod for pod in mine if pod.phase == PodPhase.PENDING and pod.reason)
+    stuck = min(waiting, key=lambda pod: (gang.is_held_by_others(pod), pod.name), default=None)
     if status.phase == Phase.RUNNING and running >= workers.min:
         return "Running", f"attempt {status.attempt} runs on at least {workers.min} workers{_leaving(mine)}"
     if blocked := refused(observed.refusals):

@@ -1,7 +1,7 @@
 """What the API can say and this version cannot do yet: told in one sentence before any pod is made."""
 
 from headrace.api.data_pipeline import DataPipelineSpec, Mode
-from headrace.api.objects import DataPipeline, HeadraceObject, TrainJob, TuneJob
+from headrace.api.objects import DataPipeline, HeadraceObject, RunObject, TrainJob, TuneJob
 from headrace.api.train_job import Builtin, Strategy, TrainJobSpec
 from headrace.api.tune_job import TuneJobSpec
 
@@ -15,6 +15,8 @@ ALGORITHMS = frozenset({"random", "grid", "tpe", "gaussian_process", "cma_es", "
 
 def missing_support(resource: HeadraceObject) -> str | None:
     """The first thing that the object asks for and this version lacks, as a sentence that starts with its field; None if there is none."""
+    if isinstance(resource, RunObject) and resource.spec.queue_name:
+        return "spec.queueName is not built yet: no pod would wait for Kueue; remove it, or have spec.gang hold the pods together"
     match resource:
         case DataPipeline():
             return _pipeline(resource.spec)

@@ -12,6 +12,7 @@ SPREAD = [{"maxSkew": 1}]
 PODS = {"affinity": {"podAffinity": {}}, "topologySpreadConstraints": [{"maxSkew": 2}],
         "volumes": [{"name": "v", "mountPath": "/v", "source": {"emptyDir": {}}}]}  # fmt: skip
 RUN = {
+    "gang": {"kubernetes": {}},
     "queueName": "gpus",
     "podTemplate": {"spec": {"hostname": "a"}},
     "activeDeadlineSeconds": 100,
@@ -32,6 +33,8 @@ RUN_EDITS: list[Wire] = [
     {"activeDeadlineSeconds": None},
     {"scheduleTimeoutSeconds": 200},
     {"ttlSecondsAfterFinished": None},
+    {"gang": {"coscheduling": {}}},
+    {"gang": None},
     {"queueName": "cpus"},
     {"queueName": None},
     {"podTemplate": None},

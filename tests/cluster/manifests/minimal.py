@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, get_args
 
-from headrace.api import data_pipeline, inference_endpoint, pods, steps, train_job, tune_job
+from headrace.api import data_pipeline, inference_endpoint, job, pods, steps, train_job, tune_job
 from headrace.api.base import Model, OneOf
 from headrace.api.compression import Compression
 from headrace.api.meta import API_VERSION, Kind
@@ -31,6 +31,7 @@ MINIMAL: dict[type[Model], Wire] = {
     steps.Redact: {"entities": ["Email"]},
     steps.Scale: {"column": "age"},
     steps.Augment: {"text": {}},
+    job.Gang: {"kubernetes": {}},
     pods.EnvironmentVariable: {"name": "MODE", "value": "fast"},
     pods.SecretKey: {"name": "database", "key": "password"},
     pods.Volume: {"name": "data", "mountPath": "/data", "source": {"emptyDir": {}}},
