@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 PULL_SECONDS = 2.0
 PROXIED_PULL_SECONDS = 5.0
-"""Each question is a request of the API server, which has others to serve."""
+"""Each question is a request of the API server, which has others to serve. A pod that has not answered yet is asked sooner."""
 SLOWEST_SECONDS = 30.0
 AT_ONCE = 32
 
@@ -137,7 +137,8 @@ class Reports:
         async with gate:
             report = await fetch(self._session, entry.place[2], *await self._way.to(entry, self._token(entry)))
         answer.silences = 0 if report else answer.silences + 1
-        pause = min(self._way.pull_seconds * 2.0 ** min(max(answer.silences - 3, 0), 10), SLOWEST_SECONDS)
+        usual = self._way.pull_seconds if answer.report else PULL_SECONDS
+        pause = min(usual * 2.0 ** min(max(answer.silences - 3, 0), 10), SLOWEST_SECONDS)
         answer.due = asyncio.get_running_loop().time() + pause * (0.9 + 0.2 * _share(entry.uid))
         if report is not None and report != answer.report:
             answer.report = report
