@@ -12,7 +12,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 
-import aiohttp
 import uvloop
 from prometheus_client.core import Metric
 
@@ -22,7 +21,7 @@ from headrace.cluster import Conflict, Unavailable
 from headrace.kube import POD, Api, KubeCluster, Lease, Sweep, Timing, connect, watch
 from headrace.kube.events import Events
 from headrace.kube.operator_key import operator_key
-from headrace.kube.reports import Reports
+from headrace.kube.reports import Reports, route
 from headrace.plan.values import Settings
 from headrace.queue import Queue
 from headrace.reconcile import reconcile
@@ -84,9 +83,10 @@ class _Operator:
         stop = _stop_on_signals()
         health = await serve(self._options.port, self._telemetry, self._not_ready, self._sweep.troubles)
         try:
-            async with aiohttp.ClientSession(trust_env=False) as session:
+            way = route(self._options.settings.reports, self._api)
+            async with way.session() as session:
                 self._cluster.reports = Reports(
-                    session, self._cluster.pod_entries, self._cluster.token, self._cluster.heard
+                    session, self._cluster.pod_entries, self._cluster.token, self._cluster.heard, way
                 )
                 await self._until(stop, self._cluster.reports)
         finally:

@@ -1,6 +1,10 @@
-"""Asking a pod how far it is, and telling it something: one HTTP exchange on its report port with the run's token."""
+"""Asking a pod how far it is, and telling it something: one HTTP exchange on its report port.
+
+What it is sent besides has the run's token: `bearer`, or what the way to the pod asks for.
+"""
 
 import logging
+from collections.abc import Mapping
 
 import aiohttp
 from pydantic import ValidationError
@@ -21,12 +25,15 @@ class PushFailed(Unavailable):
     """A pod did not take what it was told; the queue tries again."""
 
 
-async def fetch(session: aiohttp.ClientSession, pod: str, base: str, token: str) -> RunReport | None:
-    """The live report of the pod that listens at `base` (http://host:port); None if it gives none now."""
+async def fetch(session: aiohttp.ClientSession, pod: str, base: str, headers: Mapping[str, str]) -> RunReport | None:
+    """The live report of the pod that listens at `base` (http://host:port, or a path before it); None if it gives none now."""
     try:
-        async with session.get(f"{base}/report", headers=_headers(token), timeout=TIMEOUT) as answer:
+        async with session.get(f"{base}/report", headers=headers, timeout=TIMEOUT) as answer:
             if answer.status != 200 or (answer.content_length or 0) > REPORT_BYTES_MAX:
-                logger.debug("%s answers /report with %s", pod, answer.status)
+                refused = answer.status == 403  # no pod's word: who stands before it lets nobody through
+                logger.log(
+                    logging.WARNING if refused else logging.DEBUG, "%s answers /report with %s", pod, answer.status
+                )
                 return None
             return RunReport.model_validate_json(await answer.read())
     except (aiohttp.ClientError, TimeoutError, ValidationError) as error:
@@ -35,10 +42,12 @@ async def fetch(session: aiohttp.ClientSession, pod: str, base: str, token: str)
         return None
 
 
-async def push(session: aiohttp.ClientSession, pod: str, base: str, path: str, token: str, body: Raw) -> None:
+async def push(
+    session: aiohttp.ClientSession, pod: str, base: str, path: str, headers: Mapping[str, str], body: Raw
+) -> None:
     """PUTs JSON to a pod; PushFailed if it did not take it."""
     try:
-        async with session.put(f"{base}{path}", json=body, headers=_headers(token), timeout=TIMEOUT) as answer:
+        async with session.put(f"{base}{path}", json=body, headers=headers, timeout=TIMEOUT) as answer:
             if answer.status >= 300:
                 said = (await answer.text())[:300]
                 raise PushFailed(f"pod {pod} answered PUT {path} with {answer.status}: {said}")
@@ -46,5 +55,6 @@ async def push(session: aiohttp.ClientSession, pod: str, base: str, path: str, t
         raise PushFailed(f"pod {pod} cannot be told PUT {path} now: {error or type(error).__name__}") from error
 
 
-def _headers(token: str) -> dict[str, str]:
+def bearer(token: str) -> dict[str, str]:
+    """The headers that show a run's token to its pod."""
     return {"Authorization": f"Bearer {token}"} if token else {}

@@ -94,7 +94,7 @@ def test_what_the_operator_is_told() -> None:
             "watch": {"namespaces": ["a", "b"]},
             "operator": {
                 "storageRoot": "s3://bucket/x", "storageClaim": "shared", "isolate": False, "egress": [{"to": []}],
-                "gpuResource": "amd.com/gpu", "extraArgs": ["--more"],
+                "reports": "Proxy", "gpuResource": "amd.com/gpu", "extraArgs": ["--more"],
             },
             "image": {"repository": "r/operator", "digest": f"sha256:{'0' * 64}"},
             "workerImage": {"repository": "r/worker", "tag": "9"},
@@ -106,7 +106,7 @@ def test_what_the_operator_is_told() -> None:
     assert container["args"] == [
         "--namespace=a", "--namespace=b", "--name=headrace", "--lease-namespace=headrace-system", "--worker-image=r/worker:9",
         "--storage-root=s3://bucket/x", "--storage-claim=shared", "--no-isolate", '--egress=[{"to":[]}]',
-        "--gpu-resource=amd.com/gpu", "--port=9000", "--log-format=json", "--more",
+        "--reports=Proxy", "--gpu-resource=amd.com/gpu", "--port=9000", "--log-format=json", "--more",
     ]  # fmt: skip
     assert container["ports"] == [{"name": "metrics", "containerPort": 9000}]
     paths = {name: container[f"{name}Probe"]["httpGet"]["path"] for name in ("startup", "liveness", "readiness")}
@@ -233,6 +233,8 @@ def test_only_needed_traffic() -> None:
     assert policy["egress"][1]["to"] == [{"ipBlock": {"cidr": "10.0.0.1/32"}}]
     names = {"key": "kubernetes.io/metadata.name", "operator": "In", "values": ["a"]}
     assert policy["egress"][2]["to"][0]["namespaceSelector"] == {"matchExpressions": [names]}
+    proxied = one(render({"operator": {"reports": "Proxy"}}), "NetworkPolicy")["spec"]
+    assert len(proxied["egress"]) == 2
 
 
 def test_metrics_are_found() -> None:

@@ -87,6 +87,14 @@ def test_in_all_namespaces() -> None:
     }
 
 
+def test_reports_through_the_api_server() -> None:
+    """With operator.reports=Proxy the operator may use the proxy of pods, and only then."""
+    proxied = rights("", "pods/proxy", {"get", "update"})
+    asked = operators_rights(render({"operator": {"reports": "Proxy"}}))
+    assert asked["ClusterRoleBinding", ""] == WATCHED | proxied
+    assert not WATCHED & proxied
+
+
 def test_in_named_namespaces() -> None:
     """With watch.namespaces it has the table in each of them and nothing in others."""
     objects = render({"watch": {"namespaces": ["team-a", "headrace-system"]}, "rbac": {"aggregate": False}})

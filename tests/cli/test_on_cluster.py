@@ -375,6 +375,25 @@ def test_ctrl_c_leaves_the_objects(server, typed):
     assert len(server.objects) == 2
 
 
+def test_ctrl_c_says_what_is_waited_for(server, typed):
+    """Of each object that is not at its end, and how to end it."""
+
+    def wait_in_vain():
+        fact = condition("Ready", "False", "Unschedulable", "the pod p cannot be placed: no node; add one")
+        server.status("trainjobs", "digits", phase="Pending", conditions=[fact])
+
+    def interrupt():
+        time.sleep(1.5)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    server.steps = [lambda: None, wait_in_vain, lambda: threading.Thread(target=interrupt).start()]
+    code, out, _ = typed("headrace run two.yaml -n demo")
+    assert code == 130
+    *_, fact, left = [line for line in out.splitlines() if line]
+    assert fact.endswith("TrainJob demo/digits: Pending: Unschedulable: the pod p cannot be placed: no node; add one")
+    assert "`headrace delete NAME -n demo` ends one" in left
+
+
 def test_run_outlives_an_api_server_that_is_away(server, typed, monkeypatch):
     """A failing API server is asked again, which is told once."""
     monkeypatch.setattr(watch, "LOOK_SECONDS", 0.05)

@@ -28,7 +28,15 @@ HACK = HERE.parent.parent / "hack"
 CRDS = HACK.parent / "crds"
 SCRIPTS = HACK / "cluster"
 FAKE_NODES = 4
+PROGRAMS = {
+    "--fake-nodes": "kwok",
+    "--node": "coredns",
+    "--network-policies": "network-policies",
+    "--coscheduling": "coscheduling",
+}
+"""What an option of hack/cluster/up needs besides; all are minutes to build the first time."""
 PORTS = 7  # the API server's, and the other components' after it
+RELEASE = ("meta.helm.sh/release-name=headrace", "meta.helm.sh/release-namespace=headrace-system")
 BUILD_SECONDS = 3600
 IMAGE_SECONDS = 3600
 DEFINED_SECONDS = 30
@@ -95,7 +103,8 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     state = tmp_path_factory.mktemp("cluster") / "state"
     environment = {**os.environ, "HEADRACE_CLUSTER_STATE": str(state), "HEADRACE_CLUSTER_PORT": str(_free_ports())}
     options = shlex.split(os.environ.get("HEADRACE_TEST_CLUSTER", f"--fake-nodes {FAKE_NODES} --pod-groups"))
-    _run([SCRIPTS / "build"], environment, BUILD_SECONDS)
+    wanted = [program for option, program in PROGRAMS.items() if option in options]
+    _run([SCRIPTS / "build", "helm", "etcd", "kube", *wanted], environment, BUILD_SECONDS)
     try:
         _run([SCRIPTS / "up", *options], environment, UP_SECONDS)
         yield Cluster(state / "admin.kubeconfig", program, environment)
@@ -118,8 +127,11 @@ def worker_image(cluster: Cluster) -> str:
 
 @pytest.fixture(scope="session")
 def defined(cluster: Cluster) -> Cluster:
-    """The cluster with our definitions, once their objects can be listed."""
+    """The cluster with our definitions, once their objects can be listed; a later `helm install` takes them for its own."""
     cluster.kubectl("apply", "--server-side", f"--filename={CRDS}")
+    names = [f"{plural}.{GROUP}" for plural in PLURALS.values()]
+    cluster.kubectl("label", "crd", *names, "--overwrite", "app.kubernetes.io/managed-by=Helm")
+    cluster.kubectl("annotate", "crd", *names, "--overwrite", *RELEASE)
     deadline = time.monotonic() + DEFINED_SECONDS
     for plural in PLURALS.values():
         # A definition that has just been changed is answered for a moment with 429.

@@ -189,6 +189,28 @@ def test_ctrl_c_leaves_the_object(
     assert [one["manager"] for one in left["metadata"]["managedFields"]] == ["headrace-cli"]
 
 
+def test_ctrl_c_where_no_node_has_room(
+    cluster: Cluster, operator: None, namespace: str, typed: Typed, tmp_path: Path
+) -> None:
+    """run names the pod, the scheduler's fact and what to do, waits on, and ends with 130; delete ends the object."""
+    (tmp_path / "one.yaml").write_text(PIPELINE.replace("type: kwok", "type: nowhere"))
+    words = command("run", "-n", namespace, "one.yaml")
+    with subprocess.Popen(
+        words, env=environment(cluster.kubeconfig), cwd=tmp_path, stdout=subprocess.PIPE, text=True
+    ) as running:
+        assert running.stdout is not None
+        fact = next(line for line in running.stdout if "Unschedulable" in line)
+        running.send_signal(signal.SIGINT)
+        rest = running.stdout.read()
+    assert running.returncode == 130
+    for told in (fact, rest):
+        assert f"DataPipeline {namespace}/digits: " in told
+        assert "cannot be placed: 0/" in told
+        assert "; add a node that has room for it, or ask for less in the spec" in told
+    assert f"`headrace delete NAME -n {namespace}` ends one" in rest
+    assert typed("delete", "-n", namespace, "dp/digits").returncode == 0
+
+
 def test_what_another_manager_set_is_not_taken_from_it(
     cluster: Cluster, definitions: None, namespace: str, typed: Typed, tmp_path: Path
 ) -> None:

@@ -25,8 +25,15 @@ def server(defined: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_children_of_a_run(tmp_path: Path) -> None:
-    """Its ConfigMap and Service while it runs, and its Secret once a pod lacks it."""
+    """Its ConfigMap, Service and NetworkPolicy while it runs, and its Secret once a pod lacks it; its budget is left alone."""
     async with scene(tmp_path) as stage:
+        policy, budget = (
+            await _child(stage, Kind.TRAIN_JOB, "NetworkPolicy"),
+            await _child(stage, Kind.TRAIN_JOB, "PodDisruptionBudget"),
+        )
+        closed = (await stage.api.get(policy))["spec"]["ingress"]
+        await stage.patch(policy, {"spec": {"ingress": [{}]}})
+        await stage.patch(budget, {"spec": {"minAvailable": 0}})
         config, service = (
             await _child(stage, Kind.TRAIN_JOB, "ConfigMap"),
             await _child(stage, Kind.TRAIN_JOB, "Service"),
@@ -40,22 +47,29 @@ async def test_children_of_a_run(tmp_path: Path) -> None:
         await stage.until(
             "the Service is as it was", _same(stage, service, ("spec", "selector"), selector), RECOVERY_SECONDS
         )
-        for path in (config, service, secret):
+        await stage.until(
+            "the NetworkPolicy is as it was", _same(stage, policy, ("spec", "ingress"), closed), RECOVERY_SECONDS
+        )
+        assert (await stage.api.get(budget))["spec"]["minAvailable"] == 0
+        for path in (config, service, secret, policy, budget):
             await stage.delete(path)
         (head,) = await stage.pods(Kind.TRAIN_JOB, "head")
         waiting = {"name": "main", "image": "i", "imageID": "", "ready": False, "restartCount": 0, "state": {"waiting": {"reason": "CreateContainerConfigError"}}}  # fmt: skip
         path = POD.path(stage.space.name, head["metadata"]["name"], "status")
         await stage.patch(path, {"status": {"phase": "Pending", "containerStatuses": [waiting]}})
-        for path in (config, service, secret):
+        for path in (config, service, secret, policy, budget):
             await stage.until(f"{path.rpartition('/')[2]} is there again", _there(stage, path), RECOVERY_SECONDS)
 
 
 async def test_children_of_an_endpoint(tmp_path: Path) -> None:
-    """Deployments and the Service with the stable name, changed and deleted; what others added to them stays."""
+    """Deployments, the Service with the stable name and NetworkPolicies, changed and deleted; what others added stays."""
     async with scene(tmp_path) as stage:
         await stage.settle()
         deployment = await _child(stage, Kind.INFERENCE_ENDPOINT, "Deployment")
         service = BY_KIND["Service"].path(stage.space.name, "one")
+        policy = await _child(stage, Kind.INFERENCE_ENDPOINT, "NetworkPolicy")
+        closed = (await stage.api.get(policy))["spec"]["ingress"]
+        await stage.patch(policy, {"spec": {"ingress": [{}]}})
         replicas = (await stage.api.get(deployment))["spec"]["replicas"]
         ports = (await stage.api.get(service))["spec"]["ports"]
         mine = {"metadata": {"annotations": {"example.com/mine": "yes"}}}
@@ -65,10 +79,13 @@ async def test_children_of_an_endpoint(tmp_path: Path) -> None:
             "the Deployment is as it was", _same(stage, deployment, ("spec", "replicas"), replicas), RECOVERY_SECONDS
         )
         await stage.until("the Service is as it was", _same(stage, service, ("spec", "ports"), ports), RECOVERY_SECONDS)
+        await stage.until(
+            "the NetworkPolicy is as it was", _same(stage, policy, ("spec", "ingress"), closed), RECOVERY_SECONDS
+        )
         assert (await stage.api.get(deployment))["metadata"]["annotations"]["example.com/mine"] == "yes"
-        for path in (deployment, service):
+        for path in (deployment, service, policy):
             await stage.delete(path)
-        for path in (deployment, service):
+        for path in (deployment, service, policy):
             await stage.until(f"{path.rpartition('/')[2]} is there again", _there(stage, path), RECOVERY_SECONDS)
 
 

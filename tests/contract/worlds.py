@@ -1,5 +1,6 @@
 """The worlds that the contract holds for: the simulated one, local mode, an API server in memory, and a real one."""
 
+import asyncio
 import random
 import uuid
 from collections.abc import AsyncIterator
@@ -14,7 +15,7 @@ from headrace.api.objects import HeadraceObject
 from headrace.cluster import Cluster
 from headrace.kube import Api, KubeCluster, Sweep, connect
 from headrace.kube.client import Refused
-from headrace.kube.resources import BY_KIND
+from headrace.kube.resources import BY_KIND, POD
 from headrace.local import LocalCluster
 from headrace.local.machine import Machine
 from headrace.local.refusals import CannotStart
@@ -25,6 +26,7 @@ from tests.simulation.faults import CALM, Faults
 from tests.simulation.world import World as SimulatedWorld
 
 Raw = dict[str, Any]
+ENFORCED_LOOKS = 100
 
 
 class World(Protocol):
@@ -147,8 +149,21 @@ class Kube:
             "spec": {"hard": {"pods": "0"}},
         }
         made = await self.api.create(path, quota)
+        await self._until_enforced(self.api)
         yield
         await self.api.delete(f"{path}/none", made["metadata"]["uid"])
+
+    async def _until_enforced(self, api: Api) -> None:
+        """Waits until the API server, which hears of a quota after it has taken it, refuses a pod for it."""
+        pod: Raw = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "probe"}, "spec": {"containers": [{"name": "main", "image": "none"}]}}  # fmt: skip
+        for _ in range(ENFORCED_LOOKS):
+            try:
+                await api._request("create", "POST", POD.path(self.namespace), {"dryRun": "All"}, pod)
+            except Refused as refused:
+                if "exceeded quota" in refused.message:
+                    return
+            await asyncio.sleep(0.1)
+        raise AssertionError("the quota is not enforced")
 
 
 @asynccontextmanager

@@ -323,10 +323,11 @@ async def test_pods_that_start_together_are_looked_at_once(world, monkeypatch):
     await world.pass_over()
     await world.pass_over()
     told = []
+    heard = told.append
 
     async def listen():
         async for key in world.cluster.watch():
-            told.append(key)
+            heard(key)
 
     task = asyncio.create_task(listen())
     await asyncio.sleep(0)

@@ -65,7 +65,7 @@ def test_what_is_no_fault_of_the_pods_own(status, disrupted):
     [
         pytest.param(
             {"phase": "Pending", "conditions": [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes"}]},
-            "Unschedulable", "cannot be placed: 0/3 nodes", id="no node",
+            "Unschedulable", "cannot be placed: 0/3 nodes; add a node that has room for it, or ask for less in the spec", id="no node",
         ),
         pytest.param(
             {"phase": "Pending", "containerStatuses": [{"name": "main", "state": {"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}}}]},

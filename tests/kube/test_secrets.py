@@ -16,7 +16,7 @@ from headrace.kube.resources import BY_KIND
 from headrace.kube.tokens import token_for
 from headrace.plan.values import Raw, Settings
 from headrace.reconcile import reconcile
-from headrace.reports import fetch
+from headrace.reports import bearer, fetch
 from tests import gen
 from tests.kube.fake_api import FakeApi
 
@@ -87,6 +87,6 @@ async def test_an_object_that_cannot_be_read_is_not_quoted(caplog: pytest.LogCap
 async def test_a_silent_pods_token_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
     """Why there is no report is said without the token that it was asked with."""
     async with aiohttp.ClientSession() as session:
-        assert await fetch(session, "digits-head", "http://127.0.0.1:1", MARKER) is None
+        assert await fetch(session, "digits-head", "http://127.0.0.1:1", bearer(MARKER)) is None
     assert "no report from digits-head" in caplog.text
     assert MARKER not in caplog.text

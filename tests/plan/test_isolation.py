@@ -4,6 +4,7 @@ from headrace.api.meta import Kind, ObjectMeta
 from headrace.api.pods import PodSettings
 from headrace.plan.isolation import network_policy, open_to_users
 from headrace.plan.manifests import Owner
+from headrace.plan.report_route import ReportRoute
 from headrace.plan.values import Settings
 
 OWNER = Owner(Kind.TRAIN_JOB, ObjectMeta(name="digits", uid="u1"), PodSettings())
@@ -17,6 +18,13 @@ def test_only_the_run_and_the_operator_reach_its_pods() -> None:
     assert (spec["podSelector"], run) == (MINE["podSelector"], {"from": [MINE]})
     assert operator["ports"] == [{"protocol": "TCP", "port": 8265}]
     assert operator["from"] == [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "system"}}}]
+
+
+def test_an_api_server_that_asks_for_reports_is_let_in() -> None:
+    """No selector names it: the port is open to all, and answers the bearer of the token."""
+    settings = Settings(operator_namespace="system", reports=ReportRoute.PROXY)
+    _, asked = network_policy(OWNER, "digits-pods", {}, settings)["spec"]["ingress"]
+    assert asked == {"ports": [{"protocol": "TCP", "port": 8265}]}
 
 
 def test_pods_do_not_reach_the_clusters_own_addresses() -> None:

@@ -298,6 +298,18 @@ def test_an_unschedulable_run_stays_pending_and_says_why() -> None:
     assert "asks for 8 CPUs" in reconciling.message
 
 
+def test_no_worker_is_made_for_an_attempt_whose_head_is_leaving() -> None:
+    """It would come too late; while the head stays, one that is gone is made again."""
+    job = with_status(train_job())
+
+    def made(of_head: Pod) -> list[str]:
+        actions = plan(observed(job, of_head), NOW).actions
+        return [one.manifest["kind"] for one in actions if isinstance(one, Create) and one.manifest["kind"] == "Pod"]
+
+    assert made(head())
+    assert not made(head(deleting=True))
+
+
 def test_a_run_starts_when_its_head_runs() -> None:
     """Pending ends with the first sign of life; a head that is gone after that is a disruption."""
     assert plan(observed(with_status(train_job(), phase=Phase.PENDING), head()), NOW).status.phase == Phase.STARTING

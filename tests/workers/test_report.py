@@ -28,9 +28,10 @@ def reporter(tmp_path: Path) -> Iterator[Reporter]:
     made.close()
 
 
-def ask(reporter: Reporter, token: str, path: str = "/report") -> RunReport:
+def ask(reporter: Reporter, token: str, path: str = "/report", headers: dict[str, str] | None = None) -> RunReport:
     port = reporter._pod.ports["report"]
-    request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", headers={"Authorization": f"Bearer {token}"})
+    sent = {"Authorization": f"Bearer {token}"} if headers is None else headers
+    request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", headers=sent)
     with urllib.request.urlopen(request, timeout=5) as answer:
         return RunReport.model_validate(json.load(answer))
 
@@ -40,6 +41,13 @@ def test_the_bearer_reads_the_report(reporter: Reporter) -> None:
     reporter.update(phase=ReportPhase.RUNNING, stage="steps")
     report = ask(reporter, "secret")
     assert (report.phase, report.stage, report.attempt) == (ReportPhase.RUNNING, "steps", 2)
+
+
+def test_the_token_may_stand_in_a_header_that_proxies_pass_on(reporter: Reporter) -> None:
+    """Whatever Authorization says then."""
+    assert ask(reporter, "", headers={"Headrace-Token": "secret"}).attempt == 2
+    with pytest.raises(urllib.error.HTTPError):
+        ask(reporter, "", headers={"Headrace-Token": "guess", "Authorization": "Bearer guess"})
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """A pod's own identity, as the operator put it into the environment. Read once, at the start of an entry point."""
 
+import hmac
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,6 +9,7 @@ from typing import TypeVar
 
 from headrace.api import environment
 from headrace.api.base import Model
+from headrace.api.run_report import TOKEN_HEADER
 
 Spec = TypeVar("Spec", bound=Model)
 
@@ -43,3 +45,15 @@ class Pod:
     def load(self, model: type[Spec]) -> Spec:
         """The spec that the operator wrote for this pod."""
         return model.model_validate_json(self.spec_path.read_text())
+
+
+def shows_token(headers: Mapping[str, str], token: str) -> bool:
+    """Whether a request's headers show the run's token: as the bearer's, or in the header that proxies pass on."""
+    given = (headers.get("Authorization", ""), headers.get(TOKEN_HEADER, ""))
+    wanted = (f"Bearer {token}", token)
+    matches = [hmac.compare_digest(_bytes(one), _bytes(other)) for one, other in zip(given, wanted, strict=True)]
+    return bool(token) and any(matches)
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode(errors="surrogateescape")

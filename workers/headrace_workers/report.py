@@ -3,7 +3,6 @@
 At the same port workers ask for leave. Only the bearer of the run's token is answered.
 """
 
-import hmac
 import json
 import logging
 import threading
@@ -15,7 +14,7 @@ from typing import Any
 from headrace.api.run_report import CurvePoint, ReportPhase, RunReport
 from headrace_workers.departures import PATH as DEPARTURES_PATH
 from headrace_workers.departures import Departures
-from headrace_workers.pod import Pod
+from headrace_workers.pod import Pod, shows_token
 from headrace_workers.storage import Folder
 
 CURVE_POINTS = 40
@@ -81,8 +80,7 @@ class Reporter:
                 self._answer(204 if reporter.departures.ask(worker, seconds) else 503)
 
             def _may_ask(self, path: str) -> bool:
-                given = self.headers.get("Authorization", "")
-                if not hmac.compare_digest(given.encode(), f"Bearer {reporter._pod.token}".encode()):
+                if not shows_token(self.headers, reporter._pod.token):
                     self.send_error(401, "the run's token is needed")
                     return False
                 if self.path != path:

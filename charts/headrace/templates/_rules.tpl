@@ -13,6 +13,12 @@
 - apiGroups: [""]
   resources: [pods]
   verbs: [list, watch, create, delete]
+{{- if eq .Values.operator.reports "Proxy" }}
+# To ask for reports, and to tell routers their weights.
+- apiGroups: [""]
+  resources: [pods/proxy]
+  verbs: [get, update]
+{{- end }}
 - apiGroups: [""]
   resources: [secrets]
   verbs: [create]

@@ -15,6 +15,9 @@ from headrace.api.run_spec import Routing
 
 TERMINATION_MESSAGE_BYTES = 4096
 
+TOKEN_HEADER = "Headrace-Token"  # noqa: S105
+"""Holds the run's token where Authorization is the API server's, whose proxy keeps that to itself; pods take either."""
+
 LOST_HEAD = 75
 """Exit code of a worker whose head is gone: the head's end says what follows, and the worker is not at fault."""
 

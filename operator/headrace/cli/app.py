@@ -13,6 +13,7 @@ import typer
 from headrace.cli.completion import complete_names
 from headrace.cli.output import LogFormat, Output
 from headrace.cli.target import only_local, target_of
+from headrace.plan.report_route import ReportRoute
 
 app = typer.Typer(
     name="headrace",
@@ -214,6 +215,9 @@ def operator(
     egress: Annotated[
         str, typer.Option(help="A JSON list of egress rules: what pods may reach inside the cluster.")
     ] = "[]",
+    reports: Annotated[
+        ReportRoute, typer.Option(help="How pods are asked how far they are: Direct, or Proxy through the API server.")
+    ] = ReportRoute.DIRECT,
     port: Annotated[int, typer.Option(min=1, max=65535, help="Serves /metrics, /healthz and /readyz.")] = 8080,
     log_format: Annotated[LogFormat, typer.Option(help="json or text.")] = LogFormat.JSON,
 ) -> None:
@@ -226,6 +230,7 @@ def operator(
     settings = Settings(
         storage_root=read_root(storage_root), storage_claim=storage_claim, worker_image=worker_image,
         gpu_resource=gpu_resource, isolate=isolate, operator_namespace=own, egress=read_rules(egress),
+        reports=reports,
     )  # fmt: skip
     json_logs = log_format == LogFormat.JSON
     run_operator(settings, name, tuple(namespace or ()), context, port, json_logs=json_logs)

@@ -23,7 +23,7 @@ from kubernetes.aio.client.configuration import Configuration
 
 from headrace import __version__
 from headrace.cluster import Conflict, Unavailable
-from headrace.kube.resources import Resource
+from headrace.kube.resources import POD, Resource
 from headrace.plan.values import Raw
 
 FIELD_MANAGER = "headrace"
@@ -178,6 +178,16 @@ class Api:
             raise _unreachable("GET", path, error) from error
         finally:
             self._told("get", plural_of(path), code)
+
+    def session(self) -> aiohttp.ClientSession:
+        """Connections of one's own to this API server: what pods answer through its proxy is none of its objects."""
+        tls = aiohttp.TCPConnector(ssl=self._client.rest_client.ssl_context)
+        return aiohttp.ClientSession(connector=tls, trust_env=True, proxy=self.configuration.proxy or None)
+
+    async def proxied(self, namespace: str, pod: str, port: int) -> tuple[str, dict[str, str]]:
+        """Where a pod's port is found behind this API server, and the headers that say who asks there."""
+        sent, url = await self._addressed("GET", POD.path(namespace, f"{pod}:{port}", "proxy"), None)
+        return url, sent
 
     async def _addressed(
         self, method: str, path: str, query: Mapping[str, str] | None, body: Raw | None = None

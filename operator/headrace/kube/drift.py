@@ -12,7 +12,11 @@ from headrace.kube.client import FIELD_MANAGER
 from headrace.plan.values import Raw
 
 MENDED = frozenset({"ConfigMap", "Deployment", "NetworkPolicy", "Service"})
-"""The kinds that are put right; no right to change the others is asked for."""
+"""The kinds that are put right; no right to change the others is asked for.
+
+A PodDisruptionBudget is none of them: whoever lowers a run's lets a drain evict its head, which is an administrator's to
+decide. One that is deleted is made again.
+"""
 
 
 def field_owners(raw: Raw) -> str:

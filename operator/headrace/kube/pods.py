@@ -23,6 +23,9 @@ STUCK = frozenset(
 )
 """Reasons for which a container waits that a person may have to do something about."""
 
+NO_ROOM = "add a node that has room for it, or ask for less in the spec"
+"""What to do about a pod that the scheduler finds no node for."""
+
 LOST = "NodeLost"
 DISRUPTED = frozenset({"Evicted", "Preempting", "NodeShutdown", "NodeAffinity", "Terminated", "UnexpectedAdmissionError", LOST})  # fmt: skip
 """Reasons of a failed pod that say nothing about its program."""
@@ -82,7 +85,8 @@ def _why(
         return status.get("reason") or ended.get("reason") or "", status.get("message") or ended.get("message") or ""
     scheduled = conditions.get("PodScheduled", {})
     if scheduled.get("status") == "False":
-        return scheduled.get("reason") or "Unschedulable", f"cannot be placed: {scheduled.get('message') or ''}"
+        said = str(scheduled.get("message") or "no node was found yet").rstrip(". ")
+        return scheduled.get("reason") or "Unschedulable", f"cannot be placed: {said}; {NO_ROOM}"
     waiting = (_main_status(status).get("state") or {}).get("waiting") or {}
     if waiting.get("reason") in STUCK:
         return waiting["reason"], f"cannot start: {waiting.get('message') or waiting['reason']}"

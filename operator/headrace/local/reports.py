@@ -10,7 +10,7 @@ from headrace.api.run_report import RunReport
 from headrace.local.pods import LOOPBACK, LocalPod
 from headrace.local.store import Store
 from headrace.plan.values import PodPhase, Raw
-from headrace.reports import PORT, PushFailed, fetch, push
+from headrace.reports import PORT, PushFailed, bearer, fetch, push
 
 PULL_SECONDS = 0.5
 
@@ -37,14 +37,14 @@ class Reports:
         await asyncio.gather(*(self._pull_one(pod) for pod in _reporting(pods)))
 
     async def _pull_one(self, pod: LocalPod) -> None:
-        report = await fetch(self._session, pod.name, self._base(pod), self._token(pod))
+        report = await fetch(self._session, pod.name, self._base(pod), bearer(self._token(pod)))
         if report is not None and report != self._newest.get(pod.uid):
             self._newest[pod.uid] = report
             self._tell(pod.raw)
 
     async def push(self, pod: LocalPod, path: str, body: Raw) -> None:
         """PUTs JSON to a pod's report port; PushFailed if it did not take it."""
-        await push(self._session, pod.name, self._base(pod), path, self._token(pod), body)
+        await push(self._session, pod.name, self._base(pod), path, bearer(self._token(pod)), body)
 
     def _base(self, pod: LocalPod) -> str:
         if PORT not in pod.status.ports:

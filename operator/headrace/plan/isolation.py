@@ -5,6 +5,7 @@ from typing import Any
 
 from headrace.plan import labels, manifests
 from headrace.plan.manifests import Owner
+from headrace.plan.report_route import ReportRoute
 from headrace.plan.values import Raw, Settings
 
 PRIVATE = {
@@ -19,13 +20,17 @@ NAMESPACE = "kubernetes.io/metadata.name"
 def network_policy(owner: Owner, name: str, own: Mapping[str, str], settings: Settings) -> Raw:
     """The pods of one owner reach each other, name servers, the world outside the cluster, and what the settings add.
 
-    They are reached by each other, and on their report port by the operator.
+    They are reached by each other, and on their report port by the operator: by everybody where it asks through the API
+    server, whose address no selector names. That port answers the bearer of the run's token alone.
     """
     mine: Raw = {"podSelector": {"matchLabels": {labels.UID: owner.metadata.uid}}}
     ingress: list[Raw] = [{"from": [mine]}]
-    if settings.operator_namespace:
+    report: Raw = {"ports": [{"protocol": "TCP", "port": manifests.REPORT_PORT}]}
+    if settings.reports == ReportRoute.PROXY:
+        ingress.append(report)
+    elif settings.operator_namespace:
         operator = {"namespaceSelector": {"matchLabels": {NAMESPACE: settings.operator_namespace}}}
-        ingress.append({"from": [operator], "ports": [{"protocol": "TCP", "port": manifests.REPORT_PORT}]})
+        ingress.append({"from": [operator], **report})
     egress: list[Any] = [
         {"to": [mine]},
         {"ports": [{"protocol": "UDP", "port": 53}, {"protocol": "TCP", "port": 53}]},

@@ -87,7 +87,9 @@ def _make(kind: RunKind, observed: Observed) -> tuple[Action, ...]:
     owner = Owner(resource.key.kind, resource.metadata, resource.spec.pods, resource.spec.pod_template)
     wanted = _pod_names(kind, observed)
     seen = {pod.name: pod for pod in observed.pods}
-    missing = {name: index for name, index in wanted.items() if name not in seen}
+    # An attempt whose head is leaving is over: what else is gone of it comes with the next one.
+    over = any(pod.deleting and pod.labels.get(labels.ROLE) == labels.HEAD for pod in observed.pods)
+    missing = {} if over else {name: index for name, index in wanted.items() if name not in seen}
     actions: list[Action] = [
         Create(make(), generate=(manifests.TOKEN_KEY,) if child_kind == "Secret" else ())
         for (child_kind, name), make in _wanted_others(kind, owner, observed).items()

@@ -10,6 +10,7 @@ from headrace.api.meta import Condition, ObjectKey
 from headrace.api.objects import HeadraceObject
 from headrace.api.run_report import RunReport
 from headrace.api.status import InferenceEndpointStatus, RunStatus
+from headrace.plan.report_route import ReportRoute
 
 Status = RunStatus | InferenceEndpointStatus
 Raw = dict[str, Any]
@@ -77,6 +78,7 @@ class Settings:
     """Whether pods get a NetworkPolicy."""
     operator_namespace: str = ""
     """From where reports are pulled."""
+    reports: ReportRoute = ReportRoute.DIRECT
     egress: tuple[Raw, ...] = ()
     """More that pods may reach, as rules of a NetworkPolicy: a store inside the cluster, say."""
     local: bool = False

@@ -331,9 +331,17 @@ async def test_compressed_answers_pass_as_they_are(routed: Routed) -> None:
 async def test_only_the_bearer_of_the_token_sees_and_sets_the_table(routed: Routed) -> None:
     """Without the token, or with a wrong one, /report and /backends answer 401 and change nothing."""
     assert await routed.put(("v", 100, ["10.0.0.1:80"]), token="guess") == 401
-    for headers in ({}, {"Authorization": "Bearer "}, {"Authorization": "Bearer guess\xff"}, {"Authorization": TOKEN}):
+    for headers in (
+        {},
+        {"Authorization": "Bearer "},
+        {"Authorization": "Bearer guess\xff"},
+        {"Authorization": TOKEN},
+        {"Headrace-Token": ""},
+    ):
         async with routed.client.get(f"{routed.control}/report", headers=headers) as answer:
             assert answer.status == 401
+    async with routed.client.get(f"{routed.control}/report", headers={"Headrace-Token": TOKEN}) as answer:
+        assert answer.status == 200
     report = await routed.report()
     assert report.routing is not None and report.routing.backends == ()
 

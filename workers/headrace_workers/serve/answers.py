@@ -3,12 +3,12 @@
 No role's own behaviour belongs here.
 """
 
-import hmac
 from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
 from headrace.api.run_report import RunReport
+from headrace_workers.pod import shows_token
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -21,11 +21,9 @@ def refusal(status: int, sentence: str, *, retry_after_seconds: int | None = Non
 
 def guarded(token: str, handler: Handler) -> Handler:
     """The handler behind the pod's token; a pod without a token lets nobody in."""
-    expected = f"Bearer {token}".encode()
 
     async def check(request: web.Request) -> web.StreamResponse:
-        given = request.headers.get("Authorization", "").encode(errors="surrogateescape")
-        if not token or not hmac.compare_digest(given, expected):
+        if not shows_token(request.headers, token):
             return refusal(401, "the pod's token is needed: send it as Authorization: Bearer <token>")
         return await handler(request)
 

@@ -72,11 +72,12 @@ async def _apply(options: RunOptions, session: Session, accepted: Sequence[Accep
 def _leave(options: RunOptions, session: Session, end: End, outcome: Outcome, screen: Screen) -> None:
     if end == End.TIMED_OUT and options.timeout_seconds is not None:
         screen.say(f"not everything was finished after {duration(options.timeout_seconds)}, the --timeout")
-        for line in unfinished_lines(outcome):
-            screen.say(line)
+    for line in unfinished_lines(outcome):
+        screen.say(line)
     screen.say(
         f"the objects stay on the cluster, and the operator goes on with them; "
-        f"`{session.command('status')}` shows them, the same command watches on: {options.command}"
+        f"`{session.command('status')}` shows them, `{session.command('delete NAME')}` ends one, "
+        f"the same command watches on: {options.command}"
     )
 
 
