@@ -93,10 +93,14 @@ class Training:
         }
 
     def head_log(self) -> str:
-        """What the head has said."""
+        """What the head has said; nothing before it runs."""
         pods = self.cluster.get("pods", "--namespace", self.namespace, f"--selector={labels.ROLE}={labels.HEAD}")
-        (head,) = (each for each in pods["items"] if each["metadata"]["name"].startswith("elastic"))
-        return self.cluster.kubectl("logs", head["metadata"]["name"], "--namespace", self.namespace)
+        names = [
+            each["metadata"]["name"]
+            for each in pods["items"]
+            if each["metadata"]["name"].startswith("elastic") and each["status"]["phase"] == "Running"
+        ]
+        return self.cluster.kubectl("logs", *names, "--namespace", self.namespace) if names else ""
 
     def groups(self) -> list[Group]:
         """All groups so far."""
