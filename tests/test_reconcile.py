@@ -62,5 +62,5 @@ async def test_siblings_are_made_together_and_before_pods(world: Full) -> None:
     world.seen = replace(world.seen, refusals=())
     await reconcile(world, world.seen.object.key, NOW)
     first, second = world.steps
-    assert {action.manifest["kind"] for action in first} >= {"ConfigMap", "Secret", "Service"}
+    assert {action.manifest["kind"] for action in first} >= {"ConfigMap", "Secret"}
     assert {action.manifest["kind"] for action in second} == {"Pod"}

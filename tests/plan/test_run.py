@@ -62,15 +62,16 @@ def test_a_decision_is_saved_before_it_is_acted_on() -> None:
     job = train_job().model_copy(update={"status": first.status})
     second = plan(observed(job), NOW)
     made = [action.manifest["kind"] for action in second.actions if isinstance(action, Create)]
-    assert made == ["ConfigMap", "Secret", "Service", "NetworkPolicy", "Pod", "Pod", "Pod"]
+    assert made == ["ConfigMap", "Secret", "NetworkPolicy", "Pod", "Pod", "Pod"]
 
 
 @pytest.mark.parametrize(("phase", "kept"), [(PodPhase.PENDING, False), (PodPhase.RUNNING, True)])
-def test_a_head_is_kept_from_eviction_once_it_runs(phase: PodPhase, kept: bool) -> None:
-    """Before that there is nothing to keep."""
+def test_a_head_is_reached_and_kept_from_eviction_once_it_runs(phase: PodPhase, kept: bool) -> None:
+    """Before that there is nothing to reach and nothing to keep."""
     planned = plan(observed(with_status(train_job(), phase=Phase.STARTING), head(phase=phase)), NOW)
     made = [action.manifest["kind"] for action in planned.actions if isinstance(action, Create)]
-    assert ("PodDisruptionBudget" in made) is kept
+    assert {"PodDisruptionBudget", "Service"}.issubset(made) is kept
+    assert {"PodDisruptionBudget", "Service"}.isdisjoint(made) is not kept
 
 
 def test_a_run_pins_its_dataset_version() -> None:

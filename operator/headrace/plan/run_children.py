@@ -149,14 +149,20 @@ def _wanted_others(kind: RunKind, owner: Owner, observed: Observed) -> Mapping[t
             owner, spec_name, head_labels, _run_spec(kind, owner, observed)
         ),
         ("Secret", token): lambda: manifests.token_secret(owner, token, own),
-        ("Service", ray_name): lambda: manifests.service(owner, ray_name, head_labels, selector, ports, headless=True),
     }
+    there = head_of(observed)
+    runs = there is not None and there.phase == PodPhase.RUNNING
+    # Before its head runs nobody is reached, and Kubernetes' controllers write for a Service at each step of its pod.
+    if runs or observed.settings.local:
+        wanted["Service", ray_name] = lambda: manifests.service(
+            owner, ray_name, head_labels, selector, ports, headless=True
+        )
     # What keeps a run's head from eviction and its pods apart from others' is of no use in local mode.
     if not observed.settings.local:
         if observed.settings.isolate:
             wanted["NetworkPolicy", pods] = lambda: network_policy(owner, pods, own, observed.settings)
-        # Before its head runs there is nothing to keep, and a budget has Kubernetes look at it for every pod that starts.
-        if (there := head_of(observed)) and there.phase == PodPhase.RUNNING:
+        # Nor is there anything to keep: a budget has Kubernetes look at it for every pod that starts.
+        if runs:
             wanted["PodDisruptionBudget", head] = lambda: manifests.disruption_budget(owner, head, own, heads)
         if group := resource.spec.gang:
             workers = kind.workers(resource.spec)
