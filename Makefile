@@ -48,10 +48,10 @@ test-long: $(FULL) ## Pass the tests that take more than a minute each.
 	@$(BIN)/pytest -q -m slow
 
 test-kube: $(FAST) ## Pass the cluster tests that need no real node, Argo CD's too, on what is built (20 to 30 min the first time).
-	@HEADRACE_TEST_CLUSTER="--fake-nodes 4 --pod-groups" $(BIN)/pytest -q -m cluster --durations=15
+	@HEADRACE_TEST_CLUSTER="--fake-nodes 4 --pod-groups" $(BIN)/pytest -q -m cluster --durations=15 tests/cluster tests/charts
 
 test-cluster: $(FULL) ## Pass all tests on a real cluster, which is built (an hour the first time), started and ended.
-	@HEADRACE_TEST_CLUSTER="$${HEADRACE_TEST_CLUSTER:---node --network-policies --fake-nodes 4 --pod-groups --coscheduling}" $(BIN)/pytest -q -m cluster --durations=15
+	@HEADRACE_TEST_CLUSTER="$${HEADRACE_TEST_CLUSTER:---node --network-policies --fake-nodes 4 --pod-groups --coscheduling}" $(BIN)/pytest -q -m cluster --durations=15 tests/cluster tests/charts
 
 test-crash: $(FAST) ## Kill the operator before and after every write of a run of each kind, some 300 times.
 	@HEADRACE_TEST_CLUSTER="--fake-nodes 4" HEADRACE_CRASH_STRIDE=1 $(BIN)/pytest -q -s tests/cluster/test_crash.py

@@ -12,6 +12,7 @@ port=${HEADRACE_CLUSTER_PORT:-6443}
 bridge=headrace0
 gateway=10.88.0.1
 pods=10.88.0.0/16
+fake_pods=10.128.0.0/16
 images=$cache/containerd
 policy_queue=4180
 

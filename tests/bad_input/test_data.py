@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 
 import pytest
-from deltalake import DeltaTable
 
 from tests.bad_input.command import Said, headrace
 from tests.bad_input.manifests import csv_pipeline
@@ -88,6 +87,8 @@ def test_a_few_broken_rows_lose_none_of_the_good_ones(said: Said, shared_folder:
     assert "DataPipeline few: Complete: run 1 is complete (59 records (59 train), 1 quarantined)" in said.text
     storage = shared_folder / "state" / "storage"
     assert DeltaTable(str(storage / "default" / "datasets" / "few")).count() == ROWS - 1
+    from deltalake import DeltaTable
+
     found = [
         json.loads(line)
         for file in sorted(storage.glob("**/quarantine/*.jsonl"))
