@@ -84,11 +84,11 @@ def test_a_run_that_cannot_succeed_fails_once_with_its_sentence(
 
 def test_a_few_broken_rows_lose_none_of_the_good_ones(said: Said, shared_folder: Path) -> None:
     """The good records land; the quarantine names file, line and code of the bad one, and holds it."""
+    from deltalake import DeltaTable
+
     assert "DataPipeline few: Complete: run 1 is complete (59 records (59 train), 1 quarantined)" in said.text
     storage = shared_folder / "state" / "storage"
     assert DeltaTable(str(storage / "default" / "datasets" / "few")).count() == ROWS - 1
-    from deltalake import DeltaTable
-
     found = [
         json.loads(line)
         for file in sorted(storage.glob("**/quarantine/*.jsonl"))
