@@ -11,7 +11,7 @@ FULL := $(VENV)/.full
 export RAY_USAGE_STATS_ENABLED := 0
 export UV_COMPILE_BYTECODE := 1
 
-.PHONY: help cluster-up cluster-down images kind quickstart test test-fast test-long test-kube test-cluster test-crash bench-operator simulate check lint types layers generate requirements golden clean
+.PHONY: help cluster-up cluster-down images kind quickstart test test-fast test-long test-kube test-cluster test-crash bench-operator bench-scale soak simulate check lint types layers generate requirements golden clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -58,6 +58,12 @@ test-crash: $(FAST) ## Kill the operator before and after every write of a run o
 
 bench-operator: $(FAST) ## Time the operator against a tight client, on the cluster of KUBECONFIG (up --fake-nodes 100 --raised-limits).
 	@$(BIN)/python hack/bench/bench_operator.py
+
+bench-scale: $(FAST) ## Run 1,000 TrainJobs to their end on that cluster, and see that it is still afterwards.
+	@$(BIN)/python hack/bench/bench_scale.py
+
+soak: $(FAST) ## Make, end and delete TrainJobs on that cluster for half an hour, and see that the operator does not grow.
+	@$(BIN)/python hack/bench/bench_scale.py --jobs 50 --minutes 30
 
 simulate: $(FAST) ## Run 20,000 seeds of the simulated cluster.
 	@$(BIN)/python hack/simulate --seeds 20000

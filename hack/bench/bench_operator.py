@@ -7,40 +7,29 @@ nodes (hack/cluster/up --fake-nodes 100 --raised-limits) in KUBECONFIG. Exits wi
 
 import argparse
 import asyncio
-import contextlib
-import os
-import re
 import resource
-import signal
 import statistics
 import sys
 import time
-import urllib.request
 import uuid
-from collections import Counter
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
-from kube_load import Progress, bare_pod, create, side_by_side, train_job, watch_pods
+from kube_load import EMPTY_SECONDS, bare_pod, create, namespace, side_by_side, train_job, watched
+from operator_process import operator, requests, usage
+from verdict import Verdict
 
 from headrace.api.objects import parse_object
 from headrace.kube import Api, connect
-from headrace.kube.client import NotFound
 from headrace.kube.resources import BY_KIND
 from headrace.plan.plan import plan
 from headrace.plan.values import Create, Observed, Pod, PodPhase, Raw, Settings
 
-PORT = 18081
-TOLERANCE = 1.2
-"""Machines are noisy."""
 KILLED_AT = 0.4
 ALONE = 15
 """How often one small job is timed."""
-EMPTY_SECONDS = 180
 SETTLE_SECONDS = 3
 
 
@@ -105,19 +94,6 @@ class Cost:
     requests: dict[str, float]
 
 
-class Verdict:
-    """Prints figures beside their bounds, and remembers what was missed."""
-
-    def __init__(self) -> None:
-        self.missed = False
-
-    def judge(self, what: str, figure: float, bound: float, unit: str = "x") -> None:
-        """One line; missed if the figure is more than a fifth above its bound."""
-        missed = figure > bound * TOLERANCE
-        self.missed |= missed
-        print(f"{'MISSED ' if missed else ''}{what}: {figure:.2f} {unit}, bound {bound:g}", flush=True)
-
-
 async def killed(api: Api, load: Load) -> float:
     """Seconds until the pods run when the operator is killed on the way and started again at once."""
     async with namespace(api) as name, watched(api, name) as progress, operator() as first:
@@ -168,88 +144,6 @@ async def by_operator(api: Api, load: Load, process: asyncio.subprocess.Process)
         return Cost(seconds, after[0] - before[0], after[1], made)
 
 
-@asynccontextmanager
-async def namespace(api: Api) -> AsyncIterator[str]:
-    """A namespace for one measurement, emptied afterwards."""
-    name = f"bench-{uuid.uuid4().hex[:8]}"
-    await api.create("/api/v1/namespaces", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
-    try:
-        yield name
-    finally:
-        made = await api.get(f"/api/v1/namespaces/{name}")
-        await api.delete(f"/api/v1/namespaces/{name}", made["metadata"]["uid"])
-        await gone(api, name)
-
-
-@asynccontextmanager
-async def watched(api: Api, name: str) -> AsyncIterator[Progress]:
-    progress = Progress()
-    task = asyncio.create_task(watch_pods(api, name, progress))
-    await asyncio.sleep(0.5)
-    try:
-        yield progress
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-
-
-@asynccontextmanager
-async def operator() -> AsyncIterator[asyncio.subprocess.Process]:
-    """The operator as a process of its own, ready."""
-    command = [sys.executable, "-m", "headrace.cli", "operator", "--port", str(PORT), "--log-format", "text"]
-    silent = asyncio.subprocess.DEVNULL
-    process = await asyncio.create_subprocess_exec(*command, stdout=silent, stderr=silent)
-    try:
-        await until(lambda: "headrace_leader 1" in metrics(), 30)
-        yield process
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            process.send_signal(signal.SIGTERM)
-        await process.wait()
-
-
-async def gone(api: Api, name: str) -> None:
-    """Waits until a namespace is gone, so that its end does not burden the next measurement."""
-    async with asyncio.timeout(EMPTY_SECONDS):
-        with contextlib.suppress(NotFound):
-            while True:
-                await api.get(f"/api/v1/namespaces/{name}")
-                await asyncio.sleep(0.5)
-
-
-async def until(fact: Callable[[], bool], seconds: float) -> None:
-    """Waits for a fact; TimeoutError when it does not become one."""
-    ends = time.monotonic() + seconds
-    while not fact():
-        if time.monotonic() > ends:
-            raise TimeoutError
-        await asyncio.sleep(0.1)
-
-
-def metrics() -> str:
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{PORT}/metrics", timeout=5) as answer:
-            return str(answer.read().decode())
-    except OSError:
-        return ""
-
-
-def usage(process: asyncio.subprocess.Process) -> tuple[float, float]:
-    """CPU seconds and resident megabytes of the operator."""
-    fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
-    resident = int(re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{process.pid}/status").read_text())[1]) / 1024
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK"), resident
-
-
-def requests() -> Counter[str]:
-    """Requests to the API server by verb and resource."""
-    found: Counter[str] = Counter()
-    line = r'headrace_api_requests_total\{code="\d+",resource="([^"]+)",verb="([^"]+)"\} (\S+)'
-    for what, verb, count in re.findall(line, metrics()):
-        found[f"{verb} {what}"] += float(count)
-    return found
-
-
 async def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--jobs", type=int, default=200)
@@ -285,4 +179,5 @@ async def main() -> int:
     return int(verdict.missed)
 
 
-sys.exit(asyncio.run(main()))
+if __name__ == "__main__":
+    sys.exit(asyncio.run(main()))

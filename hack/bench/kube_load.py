@@ -5,18 +5,22 @@ import contextlib
 import json
 import ssl
 import time
-from collections.abc import Awaitable, Callable, Iterable
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import aiohttp
 
 from headrace.api.meta import API_VERSION, Kind
 from headrace.kube import Api
+from headrace.kube.client import NotFound
 from headrace.kube.resources import BY_KIND, POD
 from headrace.plan.values import Raw
 
 AT_ONCE = 48
 READY_SECONDS = 60.0
+EMPTY_SECONDS = 180
 
 
 @dataclass
@@ -92,3 +96,37 @@ def bare_pod(namespace: str, name: str) -> Raw:
 async def create(api: Api, manifest: Raw) -> Raw:
     """POSTs a manifest."""
     return await api.create(BY_KIND[manifest["kind"]].path(manifest["metadata"]["namespace"]), manifest)
+
+
+@asynccontextmanager
+async def namespace(api: Api) -> AsyncIterator[str]:
+    """A namespace for one measurement, emptied afterwards."""
+    name = f"bench-{uuid.uuid4().hex[:8]}"
+    await api.create("/api/v1/namespaces", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+    try:
+        yield name
+    finally:
+        made = await api.get(f"/api/v1/namespaces/{name}")
+        await api.delete(f"/api/v1/namespaces/{name}", made["metadata"]["uid"])
+        await gone(api, name)
+
+
+@asynccontextmanager
+async def watched(api: Api, name: str) -> AsyncIterator[Progress]:
+    progress = Progress()
+    task = asyncio.create_task(watch_pods(api, name, progress))
+    await asyncio.sleep(0.5)
+    try:
+        yield progress
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def gone(api: Api, name: str) -> None:
+    """Waits until a namespace is gone, so that its end does not burden the next measurement."""
+    async with asyncio.timeout(EMPTY_SECONDS):
+        with contextlib.suppress(NotFound):
+            while True:
+                await api.get(f"/api/v1/namespaces/{name}")
+                await asyncio.sleep(0.5)
