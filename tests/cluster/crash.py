@@ -114,13 +114,21 @@ class Namespace:
         return pods
 
     async def play(self) -> None:
-        """Looks at the pods once: a head's first attempt fails, if one is to, and its second is complete."""
-        for pod in await self.look():
+        """Looks at the pods once: a head's first attempt fails, if one is to, and its second is complete.
+
+        A head ends once it has what is made for one that runs: real ones take longer than that.
+        """
+        pods = await self.look()
+        reached = {_attempt(each) for each in (await self._api.list(BY_KIND["Service"], self.name)).items}
+        kept = {_owner(each) for each in (await self._api.list(BY_KIND["PodDisruptionBudget"], self.name)).items}
+        for pod in pods:
             metadata, own = pod["metadata"], pod["metadata"]["labels"]
             if (
                 own.get("headrace.dev/role") != "head"
                 or pod["status"].get("phase") != "Running"
                 or metadata["uid"] in self._told
+                or _attempt(pod) not in reached
+                or _owner(pod) not in kept
             ):
                 continue
             failed = self.fails and own["headrace.dev/attempt"] == "1"
@@ -185,6 +193,16 @@ class Namespace:
         path = f"/api/v1/namespaces/{self.name}"
         with contextlib.suppress(NotFound):
             await self._api.delete(path, (await self._api.get(path))["metadata"]["uid"])
+
+
+def _owner(child: Raw) -> str:
+    return str(child["metadata"]["labels"]["headrace.dev/uid"])
+
+
+def _attempt(child: Raw) -> tuple[str, str, str]:
+    """The owner, the run and the attempt that a child belongs to."""
+    own = child["metadata"]["labels"]
+    return _owner(child), own.get("headrace.dev/run", ""), own.get("headrace.dev/attempt", "")
 
 
 def report(kind: Kind) -> str:
