@@ -65,10 +65,10 @@ def test_a_decision_is_saved_before_it_is_acted_on() -> None:
     assert made == ["ConfigMap", "Secret", "NetworkPolicy", "Pod", "Pod", "Pod"]
 
 
-@pytest.mark.parametrize(("phase", "kept"), [(PodPhase.PENDING, False), (PodPhase.RUNNING, True)])
-def test_a_head_is_reached_and_kept_from_eviction_once_it_runs(phase: PodPhase, kept: bool) -> None:
+@pytest.mark.parametrize(("phase", "kept"), [(Phase.PENDING, False), (Phase.STARTING, True)])
+def test_a_head_is_reached_and_kept_from_eviction_once_it_runs(phase: Phase, kept: bool) -> None:
     """Before that there is nothing to reach and nothing to keep."""
-    planned = plan(observed(with_status(train_job(), phase=Phase.STARTING), head(phase=phase)), NOW)
+    planned = plan(observed(with_status(train_job(), phase=phase), head(phase=PodPhase.PENDING)), NOW)
     made = [action.manifest["kind"] for action in planned.actions if isinstance(action, Create)]
     assert {"PodDisruptionBudget", "Service"}.issubset(made) is kept
     assert {"PodDisruptionBudget", "Service"}.isdisjoint(made) is not kept

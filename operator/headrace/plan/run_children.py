@@ -17,7 +17,6 @@ from headrace.plan.isolation import network_policy
 from headrace.plan.manifests import Container, Owner
 from headrace.plan.names import attempt_name, child_name, worker_place
 from headrace.plan.run_kind import RunKind
-from headrace.plan.run_progress import head_of
 from headrace.plan.values import Action, Create, Delete, DeleteSelf, Observed, Pod, PodPhase, Raw
 
 WORKER_MODULE = "headrace_workers.ray_worker"
@@ -150,8 +149,7 @@ def _wanted_others(kind: RunKind, owner: Owner, observed: Observed) -> Mapping[t
         ),
         ("Secret", token): lambda: manifests.token_secret(owner, token, own),
     }
-    there = head_of(observed)
-    runs = there is not None and there.phase == PodPhase.RUNNING
+    runs = resource.status.phase != Phase.PENDING
     # Before its head runs nobody is reached, and Kubernetes' controllers write for a Service at each step of its pod.
     if runs or observed.settings.local:
         wanted["Service", ray_name] = lambda: manifests.service(
