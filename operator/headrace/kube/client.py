@@ -182,7 +182,7 @@ class Api:
     def session(self) -> aiohttp.ClientSession:
         """Connections of one's own to this API server: what pods answer through its proxy is none of its objects."""
         tls = aiohttp.TCPConnector(ssl=self._client.rest_client.ssl_context)
-        return aiohttp.ClientSession(connector=tls, trust_env=True, proxy=self.configuration.proxy or None)
+        return aiohttp.ClientSession(connector=tls, trust_env=False, proxy=self.configuration.proxy or None)
 
     async def proxied(self, namespace: str, pod: str, port: int) -> tuple[str, dict[str, str]]:
         """Where a pod's port is found behind this API server, and the headers that say who asks there."""
@@ -237,7 +237,7 @@ async def connect(context: str | None = None, told: Told = lambda *_: None) -> A
     try:
         home = await _load(context, configuration)
         configuration.connection_pool_maxsize = 64
-        # Asked here once, and not for each request, which costs a quarter of the operator's CPU.
+        # Asked here once, and not in a thread for each request: a profile had that among the largest costs.
         configuration.proxy = configuration.proxy or _proxy(configuration.host)
         configuration.client_session_kwargs = {"trust_env": False}
         return Api(ApiClient(configuration), told, home)

@@ -397,7 +397,7 @@ def _is_news(entry: Entry, before: Entry) -> bool:
 
 
 def _starts(entry: Entry, before: Entry) -> bool:
-    """Whether a pod that waited runs now, and nothing else is new of it."""
+    """Whether a pod that waited runs now."""
     pods = before.pod, entry.pod
     return all(pods) and [pod.phase for pod in pods if pod] == [PodPhase.PENDING, PodPhase.RUNNING]
 

@@ -1,6 +1,6 @@
 """A lean watch of one resource: what the API server tells goes straight to whoever remembers it.
 
-For pods, of which there are many: what kopf does with an event for its handlers costs six times what reading it does.
+For pods, of which there are many: what kopf does with each event for its handlers was a third of the operator's CPU.
 What is deleted while no watch is open the sweep finds; a watch that is silent for too long is opened anew.
 """
 
