@@ -201,3 +201,26 @@ async def test_after_a_lull_a_key_starts_anew(monkeypatch: pytest.MonkeyPatch) -
     await waking
     assert 18 <= len(begins) <= 24
     assert set(queue._looks) == {KEY}
+
+
+async def test_a_key_that_can_wait_lets_others_go_first() -> None:
+    """It comes after keys woken later, in its turn once its patience is over, and at once when it is woken for more."""
+    keys = {name: replace(KEY, name=name) for name in "abcd"}
+    patience, order, done = {keys["a"]: 60.0, keys["b"]: 0.02, keys["c"]: 60.0}, [], asyncio.Event()
+
+    async def work(key: ObjectKey, _now: datetime) -> float | None:
+        order.append(key.name)
+        if len(order) == 4:
+            done.set()
+        return None
+
+    queue = Queue(work, workers=1, patience=lambda key: patience.get(key, 0.0))
+    for name in "abc":
+        queue.wake(keys[name])
+    patience[keys["c"]] = 0.0
+    queue.wake(keys["c"])
+    await asyncio.sleep(0.05)
+    queue.wake(keys["d"])
+    assert len(queue) == 4
+    await worked(queue, done)
+    assert order == ["c", "b", "d", "a"]

@@ -1,6 +1,7 @@
 """The operator as a process: watches, lease, queue, reports, events and health, put together."""
 
 import asyncio
+import gc
 import logging
 import os
 import secrets
@@ -50,7 +51,14 @@ class Options:
 def operate(options: Options) -> None:
     """Runs the operator until SIGTERM; NoCluster or NoKey says why it cannot start."""
     _configure_logs(json_lines=options.json_logs)
+    _look_for_garbage_seldom()
     uvloop.run(_operate(options))
+
+
+def _look_for_garbage_seldom() -> None:
+    # What is imported stays, and requests under way are no garbage: the collector took a fifth of the CPU, now half of that.
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 async def _operate(options: Options) -> None:
@@ -73,7 +81,7 @@ class _Operator:
         self._catching_up: asyncio.Task[None] | None = None
         self._caught_up = False
         """Whether everything was looked at since the lease was gained; before that nothing is written."""
-        self._queue = Queue(self._work, workers=options.workers)
+        self._queue = Queue(self._work, workers=options.workers, patience=self._patience)
 
     async def run(self) -> None:
         key = await operator_key(self._api, self._options.lease_namespace, f"{self._options.name}-key")
@@ -160,6 +168,9 @@ class _Operator:
         finally:
             self._telemetry.reconciled(str(key.kind), result, time.perf_counter() - started)
         return pause
+
+    def _patience(self, key: ObjectKey) -> float:
+        return self._cluster.patience(key)
 
     def _tell(self, key: ObjectKey, condition: Condition) -> None:
         if uid := self._cluster.uid_of(key):

@@ -2,13 +2,15 @@
 
 An event only says which key to look at; a key woken while it is worked on is looked at once more afterwards. One that is
 woken all the time is soon looked at only once a second: most of what is to be seen and written then is seen and written
-together, which spares the API server.
+together, which spares the API server. Where there is much to do, a key that can wait is looked at after those that cannot.
 """
 
 import asyncio
 import logging
+import math
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from itertools import count
 
 from headrace.api.meta import ObjectKey
 from headrace.cluster import Conflict, Unavailable
@@ -40,13 +42,22 @@ def rest_seconds(looks: int, took: float) -> float:
 class Queue:
     """Wakes keys and runs the work on them until closed."""
 
-    def __init__(self, work: Work, workers: int = 8, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
-        """Prepares `workers` tasks; none runs before `run`."""
+    def __init__(
+        self,
+        work: Work,
+        workers: int = 8,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        patience: Callable[[ObjectKey], float] = lambda _: 0.0,
+    ) -> None:
+        """Prepares `workers` tasks; none runs before `run`. Others may go before a key for `patience` seconds."""
         self._work = work
         self._workers = workers
         self._clock = clock
-        self._ready: asyncio.Queue[ObjectKey] = asyncio.Queue()
-        self._waiting: set[ObjectKey] = set()
+        self._patience = patience
+        self._ready: asyncio.PriorityQueue[tuple[float, int, ObjectKey]] = asyncio.PriorityQueue()
+        """Keys by when their turn has come at the latest, and in the order of their wakings."""
+        self._wakings = count()
+        self._waiting: dict[ObjectKey, float] = {}
         self._working: set[ObjectKey] = set()
         self._again: set[ObjectKey] = set()
         self._timers: dict[ObjectKey, asyncio.TimerHandle] = {}
@@ -61,9 +72,11 @@ class Queue:
             timer.cancel()
         if key in self._working or key in self._resting:
             self._again.add(key)
-        elif key not in self._waiting:
-            self._waiting.add(key)
-            self._ready.put_nowait(key)
+            return
+        due = asyncio.get_running_loop().time() + self._patience(key)
+        if due < self._waiting.get(key, math.inf):
+            self._waiting[key] = due
+            self._ready.put_nowait((due, next(self._wakings), key))
 
     def wake_after(self, key: ObjectKey, seconds: float) -> None:
         """Has the key looked at after a while, or sooner if it is woken."""
@@ -91,8 +104,11 @@ class Queue:
 
     async def _serve(self) -> None:
         while True:
-            key = await self._ready.get()
-            self._waiting.discard(key)
+            due, _, key = await self._ready.get()
+            if self._waiting.get(key) != due:
+                # It was woken once more, with less patience, and has had its turn.
+                continue
+            del self._waiting[key]
             self._working.add(key)
             started = asyncio.get_running_loop().time()
             pause = await self._attempt(key)

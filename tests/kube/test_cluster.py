@@ -331,7 +331,7 @@ async def test_who_is_woken(world):
 
 async def test_pods_that_start_together_are_looked_at_once(world, monkeypatch):
     """The first one that starts has its owner looked at in a moment, the last one at once."""
-    monkeypatch.setattr("headrace.kube.cluster.FOLLOWED_SECONDS", 0.05)
+    monkeypatch.setattr("headrace.kube.starts.FOLLOWED_SECONDS", 0.05)
     await world.pass_over()
     await world.pass_over()
     told = []

@@ -3,7 +3,6 @@
 Raw, because the client's typed models cost eighty times what JSON costs for a pod.
 """
 
-import asyncio
 import contextlib
 import os
 import ssl
@@ -30,6 +29,9 @@ FIELD_MANAGER = "headrace"
 REQUEST_SECONDS = 5.0
 """Shorter than the margin between a lease's renewal bound and its end, so that no write lands after it."""
 LIST_SECONDS = 60.0
+CONNECTIONS = 64
+READ_BYTES = 2**20
+"""Of an answer that are kept until somebody reads on."""
 APPLY = "application/apply-patch+yaml"
 JSON = "application/json"
 OWN_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
@@ -93,6 +95,7 @@ class Api:
     def __init__(self, client: ApiClient, told: Told = lambda *_: None, home: Home | None = None) -> None:
         """Takes over the client; `told` hears of every request."""
         self._client = client
+        self._connections: aiohttp.ClientSession | None = None
         self._told = told
         self.home = home or Home()
         client.user_agent = f"headrace/{__version__}"
@@ -105,6 +108,8 @@ class Api:
 
     async def close(self) -> None:
         """Closes the connections."""
+        if self._connections is not None:
+            await self._connections.close()
         await self._client.close()
 
     async def get(self, path: str, query: Mapping[str, str] | None = None) -> Raw:
@@ -165,15 +170,15 @@ class Api:
         bounds = aiohttp.ClientTimeout(total=None, sock_connect=REQUEST_SECONDS, sock_read=silence_seconds)
         code = 0
         try:
-            answer = await self._client.rest_client.request("GET", url, sent, _request_timeout=bounds)
+            answer = await self._send("GET", url, sent, None, bounds)
             code = answer.status
-            if code >= 400:
-                raise _error(code, await answer.read(), "GET", path)
             try:
-                async for piece in answer.response.content.iter_any():
+                if code >= 400:
+                    raise _error(code, await answer.read(), "GET", path)
+                async for piece in answer.content.iter_any():
                     yield piece
             finally:
-                answer.response.close()
+                answer.close()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise _unreachable("GET", path, error) from error
         finally:
@@ -181,8 +186,22 @@ class Api:
 
     def session(self) -> aiohttp.ClientSession:
         """Connections of one's own to this API server: what pods answer through its proxy is none of its objects."""
-        tls = aiohttp.TCPConnector(ssl=self._client.rest_client.ssl_context)
-        return aiohttp.ClientSession(connector=tls, trust_env=False, proxy=self.configuration.proxy or None)
+        tls = aiohttp.TCPConnector(ssl=self._client.rest_client.ssl_context, limit=CONNECTIONS)
+        return aiohttp.ClientSession(
+            connector=tls, trust_env=False, proxy=self.configuration.proxy or None, read_bufsize=READ_BYTES
+        )
+
+    async def _send(
+        self, method: str, url: str, headers: Mapping[str, str], body: Raw | None, bounds: aiohttp.ClientTimeout
+    ) -> aiohttp.ClientResponse:
+        # Not by the client's own session, which encodes JSON slowly and looks for retries that are the queue's to make.
+        if self._connections is None:
+            self._connections = self.session()
+        data = None if body is None else orjson.dumps(body)
+        named = self.configuration.tls_server_name or None
+        return await self._connections.request(
+            method, url, headers=headers, data=data, timeout=bounds, server_hostname=named
+        )
 
     async def proxied(self, namespace: str, pod: str, port: int) -> tuple[str, dict[str, str]]:
         """Where a pod's port is found behind this API server, and the headers that say who asks there."""
@@ -211,9 +230,8 @@ class Api:
         sent |= headers or {}
         code = 0
         try:
-            async with asyncio.timeout(seconds):
-                answer = await self._client.rest_client.request(method, url, sent, body, _request_timeout=seconds)
-                code, data = answer.status, await answer.read()
+            answer = await self._send(method, url, sent, body, aiohttp.ClientTimeout(total=seconds))
+            code, data = answer.status, await answer.read()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise _unreachable(method, path, error) from error
         finally:
@@ -236,10 +254,8 @@ async def connect(context: str | None = None, told: Told = lambda *_: None) -> A
     configuration = Configuration()
     try:
         home = await _load(context, configuration)
-        configuration.connection_pool_maxsize = 64
         # Asked here once, and not in a thread for each request: a profile had that among the largest costs.
         configuration.proxy = configuration.proxy or _proxy(configuration.host)
-        configuration.client_session_kwargs = {"trust_env": False}
         return Api(ApiClient(configuration), told, home)
     except (config.ConfigException, OSError, ssl.SSLError, yaml.YAMLError) as error:
         raise NoCluster(f"no Kubernetes cluster to talk to: {error}; set KUBECONFIG or give --context") from error

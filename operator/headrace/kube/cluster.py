@@ -18,6 +18,7 @@ from headrace.kube.made_secrets import MadeSecrets
 from headrace.kube.memory import Entry, Memory, Place, place_of
 from headrace.kube.reports import Reports
 from headrace.kube.resources import BY_KIND, POD, POD_GROUPS, SECRET, Resource, resource_of
+from headrace.kube.starts import Starts
 from headrace.kube.tokens import token_for
 from headrace.plan import labels
 from headrace.plan.dependents import learns_from, offers_to, related, woken_by
@@ -41,9 +42,6 @@ logger = logging.getLogger(__name__)
 
 WRITES_AT_ONCE = 24
 """Of one object's pods."""
-
-FOLLOWED_SECONDS = 0.5
-"""The pods of a run start one soon after the other: each status that only counts one more costs as much as their pods."""
 
 LACKS_CONFIG = "CreateContainerConfigError"
 """Why a container waits whose Secret is gone."""
@@ -70,8 +68,7 @@ class KubeCluster:
         self._refusals: dict[str, tuple[Refusal, ...]] = {}
         """What was refused, by owner's UID."""
         self._inboxes = Inboxes()
-        self._soon: set[ObjectKey] = set()
-        """What is looked at in a moment, for pods that have started."""
+        self._starts = Starts(lambda key: self._inboxes.tell({key}))
         self.reports: Reports | None = None
         """The live reports; set once there is a session to pull them with."""
 
@@ -87,8 +84,8 @@ class KubeCluster:
             self._wake(before)
         if entry.pod is not None and entry.pod.reason == LACKS_CONFIG:
             self._secrets.doubt(entry.owner)
-        if before is not None and _starts(entry, before) and self._memory.has_pending(entry.owner):
-            self._wake_soon(entry)
+        if entry.key and before is not None and _starts(entry, before):
+            self._starts.began(entry.key, others_wait=self._memory.has_pending(entry.owner))
         elif before is None or _is_news(entry, before):
             self._wake(entry)
 
@@ -110,18 +107,22 @@ class KubeCluster:
     def heard(self, entry: Entry) -> None:
         """Takes in that a pod's report is new."""
         if entry.key:
-            self._inboxes.tell({entry.key})
+            self._tell({entry.key})
 
     def doubt_old_secrets(self) -> None:
         """Has Secrets that were made long ago be made again, where they are gone."""
         for entry in self._memory.entries():
             if entry.key and entry.is_object and self._secrets.is_doubtful(entry.uid):
                 self._secrets.doubt(entry.uid)
-                self._inboxes.tell({entry.key})
+                self._tell({entry.key})
 
     def wake_all(self) -> None:
         """Has every object looked at."""
-        self._inboxes.tell(self._object_keys())
+        self._tell(self._object_keys())
+
+    def patience(self, key: ObjectKey) -> float:
+        """The seconds for which other objects may be looked at before this one."""
+        return self._starts.patience(key)
 
     def entries(self) -> Iterable[Entry]:
         """Everything that is remembered."""
@@ -161,6 +162,7 @@ class KubeCluster:
 
     async def observe(self, key: ObjectKey) -> Observed | None:
         """The object with its children, related objects and reports; None if there is no such object."""
+        self._starts.forget(key)
         resource = self._resource(key)
         if resource is None:
             return None
@@ -346,21 +348,16 @@ class KubeCluster:
         if entry.key is None:
             return
         if not entry.is_object:
-            self._inboxes.tell({entry.key})
+            self._tell({entry.key})
             return
         changed = self._resource(entry.key) or self._last_known(entry.key)
-        self._inboxes.tell(woken_by(changed, self._watchers(changed)) if changed else {entry.key})
+        self._tell(woken_by(changed, self._watchers(changed)) if changed else {entry.key})
 
-    def _wake_soon(self, entry: Entry) -> None:
-        """Has the owner of a pod that others will follow looked at once for all that follow soon."""
-        if entry.key is None or entry.key in self._soon:
-            return
-        self._soon.add(entry.key)
-        asyncio.get_running_loop().call_later(FOLLOWED_SECONDS, self._wake_now, entry.key)
-
-    def _wake_now(self, key: ObjectKey) -> None:
-        self._soon.discard(key)
-        self._inboxes.tell({key})
+    def _tell(self, keys: Iterable[ObjectKey]) -> None:
+        urgent = set(keys)
+        for key in urgent:
+            self._starts.forget(key)
+        self._inboxes.tell(urgent)
 
     def _last_known(self, key: ObjectKey) -> HeadraceObject | None:
         known = self._typed.get(key)
