@@ -33,7 +33,7 @@ class Pod:
             name=environ.get(environment.POD_NAME, "pod"),
             ip=environ.get(environment.POD_IP, "127.0.0.1"),
             token=environ.get(environment.TOKEN, ""),
-            termination_log=Path(environ.get(environment.TERMINATION_LOG, "/dev/termination-log")),
+            termination_log=Path(environ.get(environment.TERMINATION_LOG, environment.TERMINATION_LOG_DEFAULT)),
             spec_path=Path(environ.get(environment.RUN_SPEC, "/etc/headrace/run.json")),
             ports={
                 name.removeprefix(prefix).lower(): int(value)

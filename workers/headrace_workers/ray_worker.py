@@ -29,7 +29,6 @@ from headrace_workers.ray_environment import NodeSettings, node_fields, whole_nu
 JOIN_SECONDS = "HEADRACE_JOIN_SECONDS"
 DEFAULT_JOIN_SECONDS = 120
 WORKER_OBJECT_STORE_BYTES = 100_000_000
-DEFAULT_GRACE_SECONDS = 30
 # Together under the 3 s that a stopping worker has when its head let it go.
 END_SECONDS = 1.5
 KILL_SECONDS = 1.0
@@ -51,10 +50,10 @@ class WorkerSettings(NodeSettings):
 
     head: str
     head_report: str = ""
-    grace_seconds: int = DEFAULT_GRACE_SECONDS
+    grace_seconds: int = environment.GRACE_SECONDS_DEFAULT
     object_store_bytes: int = WORKER_OBJECT_STORE_BYTES
-    cpus: int = 1
-    gpus: int = 0
+    cpus: int = environment.CPUS_DEFAULT
+    gpus: int = environment.GPUS_DEFAULT
     join_seconds: int = DEFAULT_JOIN_SECONDS
 
     @classmethod
@@ -68,9 +67,9 @@ class WorkerSettings(NodeSettings):
             **node_fields(environ, WORKER_OBJECT_STORE_BYTES),
             head=head,
             head_report=environ.get(environment.HEAD_REPORT_ADDRESS, ""),
-            grace_seconds=whole_number(environ, environment.GRACE_SECONDS, DEFAULT_GRACE_SECONDS, 1),
-            cpus=whole_number(environ, environment.CPUS, 1, 0),
-            gpus=whole_number(environ, environment.GPUS, 0, 0),
+            grace_seconds=whole_number(environ, environment.GRACE_SECONDS, environment.GRACE_SECONDS_DEFAULT, 1),
+            cpus=whole_number(environ, environment.CPUS, environment.CPUS_DEFAULT, 0),
+            gpus=whole_number(environ, environment.GPUS, environment.GPUS_DEFAULT, 0),
             join_seconds=whole_number(environ, JOIN_SECONDS, DEFAULT_JOIN_SECONDS, 1),
         )
 

@@ -1,12 +1,14 @@
 """The names of the environment variables that carry addresses, ports and identities into a pod.
 
-Everything else a pod needs is in its RunSpec. Both sides read the names here, so that neither can drift.
+Everything else a pod needs is in its RunSpec. Both sides read the names here, so that neither can drift. What has a
+default is given only where it differs: of thousands of pods, each byte is kept and sent many times.
 """
 
 RUN_SPEC = "HEADRACE_RUN_SPEC"
 """Path of the JSON file with the pod's RunSpec, ServeSpec, RouterSpec or ProbeSpec."""
 
 TERMINATION_LOG = "HEADRACE_TERMINATION_LOG"
+TERMINATION_LOG_DEFAULT = "/dev/termination-log"
 """Path to which the final RunReport is written."""
 
 TOKEN = "HEADRACE_TOKEN"  # noqa: S105
@@ -23,13 +25,17 @@ HEAD_REPORT_ADDRESS = "HEADRACE_HEAD_REPORT_ADDRESS"
 """host:port where the run's head answers GET /report and POST /departures."""
 
 GRACE_SECONDS = "HEADRACE_GRACE_SECONDS"
+GRACE_SECONDS_DEFAULT = 60
 """How long the pod may take to end after SIGTERM."""
 
 ROUTER_ADDRESS = "HEADRACE_ROUTER_ADDRESS"
 """host:port of the endpoint's router."""
 
 CPUS = "HEADRACE_CPUS"
+CPUS_DEFAULT = 1
 GPUS = "HEADRACE_GPUS"
+GPUS_DEFAULT = 0
+"""What the pod has of them, in whole numbers."""
 
 RAY_RUNTIME_ENV = "HEADRACE_RAY_RUNTIME_ENV"
 """1 on all pods of a run whose Ray needs runtime environments, as Ray Train does."""

@@ -6,6 +6,7 @@ from typing import Annotated
 from pydantic import Field
 
 from headrace.api.base import FreeObject, Model, Name, Rule
+from headrace.api.environment import GRACE_SECONDS_DEFAULT
 from headrace.api.quantity import Quantity
 
 
@@ -138,4 +139,4 @@ class PodSettings(Model):
     ] = None
     grace_period_seconds: Annotated[
         int, Field(ge=1, le=3600, description="How long a pod may take to checkpoint after SIGTERM.")
-    ] = 60
+    ] = GRACE_SECONDS_DEFAULT

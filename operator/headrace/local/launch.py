@@ -24,7 +24,8 @@ EVERYWHERE = ("/tmp", "/dev/shm")  # noqa: S108
 
 REFERENCE = re.compile(r"\$\(([A-Za-z_][A-Za-z0-9_]*)\)")
 OURS = frozenset(
-    {value for name, value in vars(environment).items() if name.isupper() and isinstance(value, str)} | {POD_UID, STATE}
+    {value for value in vars(environment).values() if isinstance(value, str) and value.startswith("HEADRACE_")}
+    | {POD_UID, STATE}
 )
 
 

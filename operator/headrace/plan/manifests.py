@@ -249,11 +249,13 @@ def _environment(pods: PodSettings, container: Container) -> list[Raw]:
     own: list[Raw] = [
         {"name": environment.POD_NAME, "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
         {"name": environment.POD_IP, "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}},
-        {"name": environment.TERMINATION_LOG, "value": "/dev/termination-log"},
-        {"name": environment.CPUS, "value": str(max(1, int(parse_quantity(container.resources.cpu))))},
-        {"name": environment.GPUS, "value": str(container.resources.gpu)},
-        {"name": environment.GRACE_SECONDS, "value": str(pods.grace_period_seconds)},
     ]
+    numbers = (
+        (environment.CPUS, max(1, int(parse_quantity(container.resources.cpu))), environment.CPUS_DEFAULT),
+        (environment.GPUS, container.resources.gpu, environment.GPUS_DEFAULT),
+        (environment.GRACE_SECONDS, pods.grace_period_seconds, environment.GRACE_SECONDS_DEFAULT),
+    )
+    own += [{"name": name, "value": str(number)} for name, number, default in numbers if number != default]
     if container.config_map:
         own.append({"name": environment.RUN_SPEC, "value": f"{SPEC_FOLDER}/{SPEC_FILE}"})
     if container.secret:

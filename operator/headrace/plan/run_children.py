@@ -184,14 +184,19 @@ def _run_spec(kind: RunKind, owner: Owner, observed: Observed) -> RunSpec:
     )  # fmt: skip
 
 
+def _together(kind: RunKind, resource: RunObject) -> dict[str, str]:
+    """The annotations by which local mode places the head and workers.min together."""
+    return {
+        labels.GANG: _place(resource, PLURALS[resource.key.kind]),
+        labels.GANG_MINIMUM: str(gang.members(kind.workers(resource.spec))),
+    }
+
+
 def _pods(kind: RunKind, owner: Owner, observed: Observed, wanted: Mapping[str, int | None]) -> Iterator[Raw]:
     """The manifests of the pods of these names and numbers."""
     resource = observed.object
     assert isinstance(resource, RunObject)
-    together = {
-        labels.GANG: _place(resource, PLURALS[owner.kind]),
-        labels.GANG_MINIMUM: str(gang.members(kind.workers(resource.spec))),
-    }
+    together = _together(kind, resource) if observed.settings.local else {}
     group, secret = resource.spec.gang, child_name(resource.metadata, TOKEN_PLACE)
     head = Container(
         kind.module, resources=manifests.HEAD_RESOURCES, ports={"report": manifests.REPORT_PORT, "ray": manifests.RAY_PORT},

@@ -57,7 +57,7 @@ def _train(work: RankWork, board: Any, rank: int) -> None:
     from headrace_workers.train.group import ONE_BUCKET_MEBIBYTES, Group
     from headrace_workers.train.loop import fit
 
-    torch.set_num_threads(max(1, int(os.environ.get(environment.CPUS, "1"))))
+    torch.set_num_threads(max(1, int(os.environ.get(environment.CPUS, environment.CPUS_DEFAULT))))
     spec = TrainJobSpec.model_validate_json(work.spec)
     data = load_dataset(DatasetVersion.model_validate_json(work.dataset), spec.dataset)
     world_size = ray.train.get_context().get_world_size()

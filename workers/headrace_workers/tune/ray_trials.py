@@ -55,7 +55,7 @@ class TrialActor:
         from headrace_workers.tune.trial import run_trial
 
         # Ray allows a process without CPUs of Ray's own one thread; the pod has its own.
-        torch.set_num_threads(max(1, int(os.environ.get(environment.CPUS, "1") or 1)))
+        torch.set_num_threads(max(1, int(os.environ.get(environment.CPUS, environment.CPUS_DEFAULT))))
         self._run_trial = run_trial
         self._version = version
         self._storage = storage
