@@ -45,18 +45,20 @@ def test_a_number_of_workers_must_stand_for_a_while(monkeypatch: pytest.MonkeyPa
     assert due.index(True) == 10
 
 
-@pytest.mark.parametrize(("sizes", "due"), [((2,), False), ((3, 2), True)])
-def test_a_group_that_left_some_out_is_not_formed_again_and_again(
-    monkeypatch: pytest.MonkeyPatch, sizes: tuple[int, ...], due: bool
+@pytest.mark.parametrize(
+    ("sizes", "pause", "due"), [((2,), 1.0, False), ((3, 2), 1.0, True), ((2,), change.AGAIN_SECONDS / 8, True)]
+)
+def test_a_group_that_left_some_out_is_seldom_formed_again(
+    monkeypatch: pytest.MonkeyPatch, sizes: tuple[int, ...], pause: float, due: bool
 ) -> None:
-    """Three joined and two of them were taken: the next would be no larger. One that lost a worker grows again."""
+    """Three joined and two of them were taken: the next one may be no larger. One that lost a worker grows again."""
     clock = Clock(monkeypatch)
     clock.joined = 3
     watch = Change(Departures(), 3)
     answers = []
     for size in sizes:
         for _ in range(10):
-            clock.now += 1.0
+            clock.now += pause
             answers.append(watch.is_due(size, None))
     assert any(answers) is due
 

@@ -11,6 +11,8 @@ STEADY_SECONDS = 5.0
 """How long a number of workers must have stood before a group is formed for it: pods come one by one."""
 REGROUP_SECONDS = 40.0
 """What a change of the group costs, seen on two cores."""
+AGAIN_SECONDS = 600.0
+"""After this long a group that left workers out gives way to one that may take them."""
 GONE_SECONDS = 15.0
 """How long workers that may go are waited for; Ray then counts them as lost by itself."""
 
@@ -25,6 +27,7 @@ class Change:
         self._departures = departures
         self._formed_for = formed_for
         self._first_size = 0
+        self._trains_since = 0.0
         self._looked_at = 0.0
         self._joined = 0
         self._since = time.monotonic()
@@ -42,12 +45,13 @@ class Change:
         if (now := time.monotonic()) < self._looked_at + LOOK_SECONDS or not world_size:
             return False
         self._looked_at = now
-        self._first_size = self._first_size or world_size
+        if not self._first_size:
+            self._first_size, self._trains_since = world_size, now
         joined = len(joined_workers())
         if joined != self._joined:
             self._joined, self._since = joined, now
-        if joined == self._formed_for and self._first_size < joined:
-            # A group for as many has left some out, and the next one would.
+        if joined == self._formed_for and self._first_size < joined and now < self._trains_since + AGAIN_SECONDS:
+            # A group for as many has left some out, and the next one might.
             return False
         if now - self._since < STEADY_SECONDS or not is_worth_growing(world_size, joined, eta_seconds):
             return False

@@ -6,6 +6,7 @@ that is to change without a loss is stopped by the head, which saves first, and 
 """
 
 import importlib
+import logging
 import os
 import tempfile
 import threading
@@ -18,6 +19,10 @@ from headrace_workers.train.rank import RankWork, train_rank
 COLLECTIVE_TIMEOUT_SECONDS = 120
 NEVER_SECONDS = 1e9
 """How often Ray itself considers a larger group: it would start it from the last checkpoint instead of saving first."""
+COORDINATOR = "AutoscalingCoordinator"
+COORDINATOR_SECONDS = 10.0
+
+logger = logging.getLogger(__name__)
 
 SWITCHES: Mapping[str, str] = {
     # A raylet that is gone without a word is noticed after about 4 s, not 30 s.
@@ -75,6 +80,7 @@ class RayGroup:
 
         from headrace_workers.train.lean_trainer import LeanTorchTrainer
 
+        look_at_nodes_anew()
         assert self._run.train is not None
         fewest, gpus = self._run.min_workers, self._run.train.workers.resources.gpu
         # The operator decides how many pods there are: the run's maximum may have been raised since it began.
@@ -99,3 +105,22 @@ class RayGroup:
                 ).fit()
         except Exception as error:  # noqa: BLE001 (the head looks at it when the group has ended)
             self.error = error
+
+
+def look_at_nodes_anew() -> None:
+    """Has Ray Train count the nodes that there are now: a coordinator, which outlives a group, lists them every 20 s.
+
+    A group formed for a worker that has just joined would else leave it out. Where a release renames what is asked here,
+    the group is formed without, and the next one takes the worker in.
+    """
+    import ray
+
+    try:
+        coordinator = ray.get_actor(COORDINATOR, namespace=COORDINATOR)
+    except ValueError:
+        # The first group brings it along, and with it a list of now.
+        return
+    try:
+        ray.get(coordinator.get_reserved_resources.remote("headrace", recompute=True), timeout=COORDINATOR_SECONDS)
+    except (AttributeError, TypeError, ray.exceptions.RayError) as error:
+        logger.warning("Ray's list of nodes may be old, and a worker that has just joined be left out: %s", error)
