@@ -111,3 +111,15 @@ async def test_a_dry_run_by_another_manager_is_said_in_the_query(server):
     finally:
         await api.close()
     assert asked == ["fieldManager=headrace&force=true", "fieldManager=headrace-cli&force=false&dryRun=All"]
+
+
+async def test_a_number_of_more_than_64_bits_is_sent(server):
+    """What is wrong with it the API server says, in the words that it has for every client."""
+    asked = []
+    server._answer = lambda method, url, body: asked.append(body) or (200, {})
+    api = await connect()
+    try:
+        await api.apply("/x", {"spec": {"seed": 2**64}})
+    finally:
+        await api.close()
+    assert asked == [{"spec": {"seed": 2**64}}]

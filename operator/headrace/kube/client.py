@@ -4,6 +4,7 @@ Raw, because the client's typed models cost eighty times what JSON costs for a p
 """
 
 import contextlib
+import json
 import os
 import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -197,7 +198,7 @@ class Api:
         # Not by the client's own session, which encodes JSON slowly and looks for retries that are the queue's to make.
         if self._connections is None:
             self._connections = self.session()
-        data = None if body is None else orjson.dumps(body)
+        data = None if body is None else _encoded(body)
         named = self.configuration.tls_server_name or None
         return await self._connections.request(
             method, url, headers=headers, data=data, timeout=bounds, server_hostname=named
@@ -278,6 +279,14 @@ def _proxy(host: str) -> str | None:
     """The proxy that the environment names for a server; None for one that it excepts."""
     address = urlsplit(host)
     return None if proxy_bypass(address.hostname or "") else getproxies().get(address.scheme)
+
+
+def _encoded(body: Raw) -> bytes:
+    try:
+        return orjson.dumps(body)
+    except TypeError:
+        # A number of more than 64 bits: the API server has a sentence for it.
+        return json.dumps(body).encode()
 
 
 def _any_file(names: str) -> bool:
