@@ -19,7 +19,7 @@ class BFloat16(Model):
 class Quantized(Model):
     """Gradients travel as blockwise integers with error feedback."""
 
-    block: Annotated[int, Field(ge=32, le=65_536, description="Elements that share a scale.")] = 512
+    block: Annotated[int, Field(ge=32, le=65_536, multiple_of=32, description="Elements that share a scale.")] = 512
 
 
 class PowerSgd(Model):

@@ -13,7 +13,7 @@ from headrace_workers.train.checkpoints import (
     CheckpointState,
     DataSchema,
     compression_file,
-    mean_compression_state,
+    compression_state,
 )
 
 SCHEMA = DataSchema(features="image", target="label", shape=(2,), classes=(0, 1))
@@ -97,5 +97,5 @@ def test_error_feedback_survives_a_change_of_size(store: Checkpoints, world_size
     save(store, 5, world_size=4)
     newest = store.newest()
     assert newest
-    restored = [mean_compression_state(newest, rank, world_size)["error/w"] for rank in range(world_size)]
+    restored = [compression_state(newest, rank, world_size)["error/w"] for rank in range(world_size)]
     assert [float(tensor[0]) for tensor in restored] == expected

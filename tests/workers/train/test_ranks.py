@@ -9,7 +9,7 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as multiprocessing
 
-from headrace.api.compression import BFloat16, Compression, PowerSgd, Uncompressed
+from headrace.api.compression import BFloat16, Compression, PowerSgd, Quantized, Uncompressed
 from headrace_workers.faults import Interrupted, RunFault
 from headrace_workers.storage import Folder
 from headrace_workers.train.checkpoints import WEIGHTS, Checkpoints
@@ -22,9 +22,12 @@ from tests.workers.train.pods import free_port
 METHODS = {
     "none": Compression(none=Uncompressed()),
     "bf16": Compression(bf16=BFloat16()),
+    "int8": Compression(int8=Quantized()),
+    "int4": Compression(int4=Quantized(block=64)),
     "power_sgd": Compression(power_sgd=PowerSgd(rank=2, warmup_steps=0)),
 }
 POWER_SGD = {"powerSgd": {"rank": 2, "warmupSteps": 2}}
+INT4 = {"int4": {"block": 64}}
 WIDE = {"builtin": "Perceptron", "parameters": {"hidden": 64, "layers": 2}}
 
 
@@ -34,7 +37,7 @@ def gradient(rank: int) -> torch.Tensor:
 
 
 def averaged(compression: Compression, rank: int) -> tuple[torch.Tensor, torch.Tensor | None]:
-    exchange = exchange_of(compression, 2, seed=0)
+    exchange = exchange_of(compression, 2, rank, seed=0)
     matrix = gradient(rank)
     exchange.step = 1
     exchange.exchange(matrix.view(-1), {"weight": matrix})
@@ -83,6 +86,8 @@ def work(rank: int, port: int, folder: str) -> None:
     )
     done["psgd"] = trained(rank, f"file://{folder}/psgd", **plain, compression=POWER_SGD)
     done["resumed"] = trained(rank, f"file://{folder}/resumed", **plain, compression=POWER_SGD, stop_at=3)
+    done["int4 whole"] = trained(rank, f"file://{folder}/int4", **plain, compression=INT4)
+    done["int4 resumed"] = trained(rank, f"file://{folder}/int4-resumed", **plain, compression=INT4, stop_at=3)
     try:
         trained(rank, f"file://{folder}/fault", model={"module": "tests.workers.train.user_models:fails_in_step_3"})
     except RunFault as fault:
@@ -113,9 +118,16 @@ def test_bf16_is_the_average_to_three_digits(ranks: list[dict[str, Any]]) -> Non
     assert all((rank["bf16"][0] - EXACT).abs().max() < 0.01 * EXACT.abs().max() for rank in ranks)
 
 
-def test_power_sgd_is_the_same_on_all_ranks(ranks: list[dict[str, Any]]) -> None:
+@pytest.mark.parametrize(("method", "close"), [("int8", 0.01), ("int4", 0.15)])
+def test_integers_are_near_the_average(ranks: list[dict[str, Any]], method: str, close: float) -> None:
+    """Within a level and a half of the largest entry of a block."""
+    assert all((rank[method][0] - EXACT).abs().max() < close * EXACT.abs().max() * 1.5 for rank in ranks)
+
+
+@pytest.mark.parametrize("method", ["power_sgd", "int8", "int4"])
+def test_an_approximation_is_the_same_on_all_ranks(ranks: list[dict[str, Any]], method: str) -> None:
     """Both ranks get the same bits: replicas cannot drift apart."""
-    assert torch.equal(ranks[0]["power_sgd"][0], ranks[1]["power_sgd"][0])
+    assert torch.equal(ranks[0][method][0], ranks[1][method][0])
 
 
 def test_what_power_sgd_misses_is_kept_as_error(ranks: list[dict[str, Any]]) -> None:
@@ -142,10 +154,13 @@ def test_uneven_shares_weigh_what_they_hold(ranks: list[dict[str, Any]], tmp_pat
     assert ranks[0]["whole"]["result"].metrics["loss"] == pytest.approx(alone.metrics["loss"], abs=1e-4)
 
 
-def test_all_ranks_stop_together_and_resume_with_the_same_bits(ranks: list[dict[str, Any]]) -> None:
-    """A stop that only rank 1 wants interrupts both; the resumed run, PowerSGD's state included, ends like the whole one."""
-    assert all(rank["resumed"]["interrupted"] for rank in ranks)
-    whole, resumed = ranks[0]["psgd"]["weights"], ranks[0]["resumed"]["weights"]
+@pytest.mark.parametrize(("uninterrupted", "stopped"), [("psgd", "resumed"), ("int4 whole", "int4 resumed")])
+def test_all_ranks_stop_together_and_resume_with_the_same_bits(
+    ranks: list[dict[str, Any]], uninterrupted: str, stopped: str
+) -> None:
+    """A stop that only rank 1 wants interrupts both; the resumed run, the method's state included, ends like the whole one."""
+    assert all(rank[stopped]["interrupted"] for rank in ranks)
+    whole, resumed = ranks[0][uninterrupted]["weights"], ranks[0][stopped]["weights"]
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
 
 

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 STATE = "state.json"
 WEIGHTS = "weights.safetensors"
 OPTIMIZER = "optimizer.safetensors"
+SHARD = "shard/"
+"""Starts the names of compression state that one rank keeps for all."""
 
 logger = logging.getLogger(__name__)
 
@@ -143,15 +145,17 @@ class Checkpoints:
         return [int(name) for name in self.folder.names() if name.isdecimal()]
 
 
-def mean_compression_state(checkpoint: Checkpoint, rank: int, world_size: int) -> "dict[str, torch.Tensor]":
-    """The compression state for a rank: its own at the size it was saved at, the mean over the saved ranks at another.
+def compression_state(checkpoint: Checkpoint, rank: int, world_size: int) -> "dict[str, torch.Tensor]":
+    """The compression state for a rank: its own at the size it was saved at, everybody's at another.
 
-    The mean keeps what all residuals together add to the next average, so nothing is lost when the group changes size.
+    The mean over the saved ranks, and the sum of what one rank keeps for all, keep what all residuals together add to the
+    next average, so nothing is lost when the group changes size.
     """
-    import torch
-
     saved = checkpoint.state.world_size
     if saved == world_size:
         return checkpoint.tensors(compression_file(rank))
-    of_ranks = [checkpoint.tensors(compression_file(number)) for number in range(saved)]
-    return {key: torch.stack([tensors[key] for tensors in of_ranks]).mean(dim=0) for key in of_ranks[0]}
+    total: dict[str, torch.Tensor] = {}
+    for number in range(saved):
+        for key, tensor in checkpoint.tensors(compression_file(number)).items():
+            total[key] = total[key] + tensor if key in total else tensor
+    return {key: tensor if key.startswith(SHARD) else tensor / saved for key, tensor in total.items()}

@@ -21,7 +21,7 @@ from headrace_workers.train.checkpoints import (
     CheckpointState,
     DataSchema,
     compression_file,
-    mean_compression_state,
+    compression_state,
 )
 from headrace_workers.train.compression import attach
 from headrace_workers.train.dataset import TRAIN, LoadedDataset, load_dataset
@@ -137,7 +137,7 @@ class Training:
             message = f"checkpoint {checkpoint.folder.uri} does not fit the model: {error}; did the code change? Delete the checkpoints to start anew"
             raise RunFault("CheckpointMismatch", message) from error
         if self._exchange:
-            self._exchange.restore(mean_compression_state(checkpoint, self._group.rank, self._group.world_size))
+            self._exchange.restore(compression_state(checkpoint, self._group.rank, self._group.world_size))
         self._window = Window(state.window_loss, state.window_steps)
         self._curve, self._earlier_traffic, self.metrics = state.curve, state.traffic, state.metrics
         self.step, self._next_talk = state.step, state.step + 1

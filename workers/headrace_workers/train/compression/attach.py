@@ -10,6 +10,7 @@ from headrace_workers.train.compression.base import GradientExchange
 from headrace_workers.train.compression.bf16 import BFloat16Exchange
 from headrace_workers.train.compression.none import PlainExchange
 from headrace_workers.train.compression.power_sgd import PowerSgdExchange
+from headrace_workers.train.compression.quantized import QuantizedExchange
 
 
 def attach(
@@ -21,7 +22,7 @@ def attach(
     """
     if not isinstance(model, DistributedDataParallel):
         return None
-    exchange = exchange_of(compression, dist.get_world_size(), seed)
+    exchange = exchange_of(compression, dist.get_world_size(), dist.get_rank(), seed)
     name_of = {id(parameter): name for name, parameter in names.items()}
 
     # DDP insists on this argument's name. It waits for the future, which is complete when the hook returns.
@@ -36,8 +37,12 @@ def attach(
     return exchange
 
 
-def exchange_of(compression: Compression, world_size: int, seed: int) -> GradientExchange:
+def exchange_of(compression: Compression, world_size: int, rank: int, seed: int) -> GradientExchange:
     """The method by its name in the spec."""
+    if compression.int8 is not None:
+        return QuantizedExchange(world_size, rank, 8, compression.int8)
+    if compression.int4 is not None:
+        return QuantizedExchange(world_size, rank, 4, compression.int4)
     if compression.none is not None:
         return PlainExchange(world_size)
     if compression.bf16 is not None:
@@ -45,5 +50,6 @@ def exchange_of(compression: Compression, world_size: int, seed: int) -> Gradien
     if compression.power_sgd is not None:
         return PowerSgdExchange(world_size, compression.power_sgd, seed)
     raise RunFault(
-        "NotSupported", f"compression {compression.chosen} is not in this release; use none, bf16 or powerSgd"
+        "NotSupported",
+        f"compression {compression.chosen} is not in this release; use none, bf16, int8, int4 or powerSgd",
     )

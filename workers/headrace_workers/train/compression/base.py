@@ -38,7 +38,7 @@ class GradientExchange(ABC):
         return {}
 
     def restore(self, tensors: Mapping[str, torch.Tensor]) -> None:
-        """Remembers what `state` gave, or the mean of what several ranks gave."""
+        """Remembers what `state` gave, or of several ranks' the mean, and the sum of what one keeps for all."""
         if tensors:
             raise ValueError(f"{type(self).__name__} keeps no state, but was given {', '.join(sorted(tensors))}")
 

@@ -1,0 +1,85 @@
+"""The loops over blocks that numba compiles: one pass over the memory each. `blockwise.py` says what they do.
+
+Arrays are float32, codes uint8; lengths are multiples of `block`, which is even.
+"""
+
+from typing import Any
+
+from numba import njit
+from numpy import float32, int32, uint8
+
+Array = Any
+"""One-dimensional, of numpy."""
+
+compiled = njit(nogil=True, error_model="numpy")
+
+ROUNDER = float32(12582912.0)
+"""Added to a float32 of magnitude below 2^22 and taken away again, it rounds to the nearest whole number."""
+
+
+@njit(nogil=True, error_model="numpy", inline="always")
+def scale_of(values: Array, error: Array, start: int, block: int, levels: float) -> Any:
+    """Adds a block's values to its errors; returns its scale, which is not a number where a value is not finite."""
+    largest = float32(0)
+    bad = float32(0)
+    for i in range(start, start + block):
+        value = values[i] + error[i]
+        error[i] = value
+        largest = max(largest, abs(value))
+        bad += value * float32(0)
+    scale = largest / levels + bad
+    return float32(1) if scale == 0 else scale
+
+
+@compiled
+def encode4(values: Array, error: Array, codes: Array, scales: Array, block: int) -> None:
+    """Two values a byte: the first half of a block in the low bits, the second in the high ones."""
+    half = block // 2
+    for b in range(scales.size):
+        start = b * block
+        scale = scale_of(values, error, start, block, float32(7))
+        scales[b] = scale
+        inverse = float32(1) / scale
+        for i in range(half):
+            low, high = error[start + i], error[start + half + i]
+            first = (low * inverse + ROUNDER) - ROUNDER
+            second = (high * inverse + ROUNDER) - ROUNDER
+            error[start + i] = low - first * scale
+            error[start + half + i] = high - second * scale
+            codes[b * half + i] = uint8(int32(first) + 8) | uint8((int32(second) + 8) << 4)
+
+
+@compiled
+def encode8(values: Array, error: Array, codes: Array, scales: Array, block: int) -> None:
+    """One value a byte."""
+    for b in range(scales.size):
+        start = b * block
+        scale = scale_of(values, error, start, block, float32(127))
+        scales[b] = scale
+        inverse = float32(1) / scale
+        for i in range(start, start + block):
+            value = error[i]
+            whole = (value * inverse + ROUNDER) - ROUNDER
+            error[i] = value - whole * scale
+            codes[i] = uint8(int32(whole) + 128)
+
+
+@compiled
+def add4(codes: Array, scales: Array, out: Array, block: int) -> None:
+    """Adds what two values a byte stand for."""
+    half = block // 2
+    for b in range(scales.size):
+        start, scale = b * block, scales[b]
+        for i in range(half):
+            pair = int32(codes[b * half + i])
+            out[start + i] += float32((pair & 15) - 8) * scale
+            out[start + half + i] += float32((pair >> 4) - 8) * scale
+
+
+@compiled
+def add8(codes: Array, scales: Array, out: Array, block: int) -> None:
+    """Adds what one value a byte stands for."""
+    for b in range(scales.size):
+        scale = scales[b]
+        for i in range(b * block, (b + 1) * block):
+            out[i] += float32(int32(codes[i]) - 128) * scale

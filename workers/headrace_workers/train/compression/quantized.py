@@ -1,0 +1,144 @@
+"""Gradients travel as blockwise integers of 4 or 8 bits, with error feedback on both ways.
+
+Two phases (the parameter-server scheme of Seide et al., 2014, spread over all ranks as in 1-bit Adam, Tang et al., 2021):
+each rank sends every other rank that one's part of its encoded gradient, averages the parts that it gets, and sends the
+average, encoded, to all. What the first encoding loses stays with the sender and what the second loses with the part's
+owner; both are added to the next step's (error feedback, Karimireddy et al., 2019). Vectors, as biases and norms are,
+and matrices smaller than a block travel whole in the same messages.
+"""
+
+from collections.abc import Callable, Mapping
+
+import torch
+import torch.distributed as dist
+
+from headrace.api.compression import Quantized
+from headrace_workers.train.checkpoints import SHARD
+from headrace_workers.train.compression.base import GradientExchange
+from headrace_workers.train.compression.blockwise import Blockwise
+from headrace_workers.train.compression.layout import Layout
+
+Swap = Callable[[torch.Tensor, torch.Tensor], object]
+"""(into, from): rows of `from` go to the ranks of their numbers, whose rows come into `into`."""
+Gather = Callable[[torch.Tensor, torch.Tensor], object]
+"""(into, from): into comes every rank's `from`, one behind the other."""
+ERROR = "error/"
+
+
+class QuantizedExchange(GradientExchange):
+    """The average of what the codes stand for, the same bits on every rank."""
+
+    def __init__(
+        self, world_size: int, rank: int, bits: int, settings: Quantized, swap: Swap | None = None, gather: Gather | None = None,
+    ) -> None:  # fmt: skip
+        """Starts without errors; `swap` and `gather` are the collectives, torch.distributed's unless given."""
+        super().__init__(world_size)
+        self._rank = rank
+        self._code = Blockwise(bits, settings.block)
+        self._swap: Swap = swap or dist.all_to_all_single
+        self._gather: Gather = gather or dist.all_gather_into_tensor
+        self._layout: Layout | None = None
+        self._errors = torch.empty(0)
+        self._part_error = torch.empty(0)
+        """What this rank's own part of the average lost."""
+        self._code.warm_up()
+
+    def average(self, flat: torch.Tensor, gradients: Mapping[str, torch.Tensor]) -> None:
+        """Encodes, swaps, averages this rank's part, encodes that, gathers all parts."""
+        coarse = {name: gradient for name, gradient in gradients.items() if self._is_quantised(gradient)}
+        whole = Layout.of({name: each for name, each in gradients.items() if name not in coarse}, self.world_size)
+        if self._layout is None:
+            self._place(Layout.of(coarse, self._multiple), flat.device)
+        layout = self._layout
+        assert layout is not None
+        with self.encoding():
+            values, exact = flat.new_zeros(layout.size), flat.new_zeros(whole.size)
+            layout.pack(coarse, values)
+            whole.pack(gradients, exact)
+            sent = self._message(values, self._errors, exact, self.world_size)
+        received = torch.empty_like(sent)
+        self._swap(received, sent)
+        with self.encoding():
+            part, exact_part = self._sum(received, layout.size, whole.size)
+            sent = self._message(part.div_(self.world_size), self._part_error, exact_part.div_(self.world_size), 1)
+        gathered = sent.new_empty(self.world_size, sent.shape[1])
+        self._gather(gathered.view(-1), sent.view(-1))
+        self.bytes_sent += 2 * (self.world_size - 1) * sent.numel()
+        with self.encoding():
+            self._decode(gathered, values.zero_(), exact)
+            layout.unpack(values, coarse)
+            whole.unpack(exact, gradients)
+
+    def state(self) -> dict[str, torch.Tensor]:
+        """The sender's errors, and those of this rank's part of the average, by parameter name."""
+        if self._layout is None:
+            return {}
+        kept = {f"{ERROR}{name}": part.clone() for name, part in self._layout.parts(self._errors)}
+        everybodys = torch.zeros_like(self._errors)
+        everybodys[self._own(self._layout)] = self._part_error
+        own = {f"{SHARD}{name}": part.clone() for name, part in self._layout.parts(everybodys) if part.any()}
+        return {**kept, **own}
+
+    def restore(self, tensors: Mapping[str, torch.Tensor]) -> None:
+        """Takes the errors back; of what lost the average, this rank's part at the size that the group has now."""
+        errors = {name.removeprefix(ERROR): each for name, each in tensors.items() if name.startswith(ERROR)}
+        if not errors:
+            return
+        lost = {name.removeprefix(SHARD): each for name, each in tensors.items() if name.startswith(SHARD)}
+        layout = Layout.of(errors, self._multiple)
+        self._place(layout, next(iter(errors.values())).device)
+        layout.pack(errors, self._errors)
+        everybodys = torch.zeros_like(self._errors)
+        layout.pack(lost, everybodys)
+        self._part_error.copy_(everybodys[self._own(layout)])
+
+    @property
+    def _multiple(self) -> int:
+        return self.world_size * self._code.block
+
+    def _is_quantised(self, gradient: torch.Tensor) -> bool:
+        return gradient.dim() > 1 and gradient.numel() >= self._code.block
+
+    def _place(self, layout: Layout, device: torch.device) -> None:
+        self._layout = layout
+        self._errors = torch.zeros(layout.size, device=device)
+        self._part_error = torch.zeros(layout.size // self.world_size, device=device)
+
+    def _own(self, layout: Layout) -> slice:
+        length = layout.size // self.world_size
+        return slice(self._rank * length, (self._rank + 1) * length)
+
+    def _message(self, values: torch.Tensor, error: torch.Tensor, exact: torch.Tensor, rows: int) -> torch.Tensor:
+        """Bytes for each of so many ranks: codes, scales, and what travels whole."""
+        codes = torch.empty(self._code.code_bytes(values.numel()), dtype=torch.uint8, device=values.device)
+        scales = values.new_empty(self._code.scales(values.numel()))
+        self._code.encode(values, error, codes, scales)
+        return torch.cat([_bytes(each, rows) for each in (codes, scales, exact)], dim=1)
+
+    def _read(self, message: torch.Tensor, values: int, exact: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Codes, scales and what travelled whole, of one rank's bytes for so many values."""
+        lengths = [self._code.code_bytes(values), 4 * self._code.scales(values), 4 * exact]
+        codes, scales, whole = message.split(lengths)
+        return codes, scales.view(torch.float32), whole.view(torch.float32)
+
+    def _sum(self, received: torch.Tensor, size: int, exact_size: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """What all ranks sent for this rank's part, added up."""
+        part = torch.zeros(size // self.world_size, device=received.device)
+        exact_part = torch.zeros(exact_size // self.world_size, device=received.device)
+        for row in received:
+            codes, scales, whole = self._read(row, len(part), len(exact_part))
+            self._code.add(codes, scales, part)
+            exact_part.add_(whole)
+        return part, exact_part
+
+    def _decode(self, gathered: torch.Tensor, values: torch.Tensor, exact: torch.Tensor) -> None:
+        """Fills the zeros in `values`, and `exact`, with the averages that the ranks sent."""
+        parts, exacts = values.view(self.world_size, -1), exact.view(self.world_size, -1)
+        for row, part, exact_part in zip(gathered, parts, exacts, strict=True):
+            codes, scales, whole = self._read(row, len(part), len(exact_part))
+            self._code.add(codes, scales, part)
+            exact_part.copy_(whole)
+
+
+def _bytes(tensor: torch.Tensor, rows: int) -> torch.Tensor:
+    return tensor.view(rows, -1).view(torch.uint8) if tensor.numel() else tensor.new_empty(rows, 0).view(torch.uint8)
