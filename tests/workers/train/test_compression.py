@@ -6,6 +6,7 @@ import torch
 from headrace.api.compression import Compression, PowerSgd
 from headrace_workers.faults import RunFault
 from headrace_workers.train.compression.attach import exchange_of
+from headrace_workers.train.compression.base import Wire
 from headrace_workers.train.compression.power_sgd import PowerSgdExchange
 
 
@@ -19,7 +20,7 @@ def bucket(step: int) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
 
 
 def power_sgd(rank: int = 2, warmup: int = 0) -> PowerSgdExchange:
-    return PowerSgdExchange(1, PowerSgd(rank=rank, warmup_steps=warmup), seed=0, add_up=alone)
+    return PowerSgdExchange(1, PowerSgd(rank=rank, warmup_steps=warmup), seed=0, wire=Wire(add_up=alone))
 
 
 def run(exchange: PowerSgdExchange, steps: range) -> list[torch.Tensor]:
@@ -90,7 +91,7 @@ def test_state_is_restored_by_name() -> None:
 
 def test_power_sgd_counts_its_bytes() -> None:
     """A 48 x 40 matrix at rank 2 and 30 biases travel as 206 numbers instead of 1,950."""
-    exchange = PowerSgdExchange(2, PowerSgd(rank=2, warmup_steps=0), seed=0, add_up=alone)
+    exchange = PowerSgdExchange(2, PowerSgd(rank=2, warmup_steps=0), seed=0, wire=Wire(add_up=alone))
     run(exchange, range(1, 2))
     assert (exchange.bytes_sent, exchange.bytes_uncompressed) == (4 * (88 * 2 + 30), 4 * 1950)
     assert exchange.encoding_seconds > 0

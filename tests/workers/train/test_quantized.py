@@ -1,7 +1,5 @@
 """Gradients as small integers: ranks in threads that exchange through memory; real ones are in test_ranks.py."""
 
-import threading
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -9,51 +7,16 @@ import torch
 
 from headrace.api.compression import Quantized
 from headrace_workers.train.checkpoints import SHARD
+from headrace_workers.train.compression.base import Wire
 from headrace_workers.train.compression.quantized import QuantizedExchange
+from tests.workers.train.threads import wires_of_threads
 
 SHAPES = {"first": (24, 50), "second": (7, 40), "bias": (50,), "tiny": (2, 3)}
 
 
-class Wire:
-    """The collectives of ranks that are threads."""
-
-    def __init__(self, world_size: int) -> None:
-        self.sent: list[torch.Tensor] = [torch.empty(0)] * world_size
-        self.barrier = threading.Barrier(world_size)
-
-    def swap(self, rank: int) -> Callable[[torch.Tensor, torch.Tensor], None]:
-        """Rows go to the ranks of their numbers."""
-
-        def do(into: torch.Tensor, mine: torch.Tensor) -> None:
-            self._told(rank, mine)
-            for number, theirs in enumerate(self.sent):
-                into[number].copy_(theirs[rank])
-            self.barrier.wait()
-
-        return do
-
-    def gather(self, rank: int) -> Callable[[torch.Tensor, torch.Tensor], None]:
-        """Everybody gets everything."""
-
-        def do(into: torch.Tensor, mine: torch.Tensor) -> None:
-            self._told(rank, mine)
-            into.copy_(torch.cat(self.sent))
-            self.barrier.wait()
-
-        return do
-
-    def _told(self, rank: int, mine: torch.Tensor) -> None:
-        self.sent[rank] = mine
-        self.barrier.wait()
-
-
 def exchanges(world_size: int, bits: int = 4) -> list[QuantizedExchange]:
-    wire = Wire(world_size)
-    settings = Quantized(block=32)
-    return [
-        QuantizedExchange(world_size, rank, bits, settings, wire.swap(rank), wire.gather(rank))
-        for rank in range(world_size)
-    ]
+    wires = wires_of_threads(world_size)
+    return [QuantizedExchange(world_size, rank, bits, Quantized(block=32), wire) for rank, wire in enumerate(wires)]
 
 
 def gradients(step: int, rank: int) -> dict[str, torch.Tensor]:
@@ -149,11 +112,11 @@ def test_a_group_of_another_size_keeps_what_was_lost() -> None:
 @pytest.mark.parametrize(("bits", "ratio"), [(4, 7.5), (8, 3.9)])
 def test_bytes_are_counted(bits: int, ratio: float) -> None:
     """A large matrix travels in an eighth, or a quarter, of its bytes, scales included."""
-    wire = Wire(1)
-    ranks = [QuantizedExchange(4, 0, bits, Quantized(), wire.swap(0), wire.gather(0))]
+    wire = Wire(
+        swap=lambda into, mine: into.copy_(mine), gather=lambda into, mine: into.view(4, -1).copy_(mine.expand(4, -1))
+    )
+    exchange = QuantizedExchange(4, 0, bits, Quantized(), wire)
     large = torch.randn(512, 1024)
-    ranks[0]._swap = lambda into, mine: into.copy_(mine)
-    ranks[0]._gather = lambda into, mine: into.view(4, -1).copy_(mine.expand(4, -1))
-    ranks[0].exchange(large.view(-1), {"weight": large})
-    assert ratio <= ranks[0].bytes_uncompressed / ranks[0].bytes_sent <= 32 / bits
-    assert ranks[0].encoding_seconds > 0
+    exchange.exchange(large.view(-1), {"weight": large})
+    assert ratio <= exchange.bytes_uncompressed / exchange.bytes_sent <= 32 / bits
+    assert exchange.encoding_seconds > 0

@@ -6,7 +6,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from headrace.api.compression import Compression
 from headrace_workers.faults import RunFault
-from headrace_workers.train.compression.base import GradientExchange
+from headrace_workers.train.compression.base import GradientExchange, Wire
 from headrace_workers.train.compression.bf16 import BFloat16Exchange
 from headrace_workers.train.compression.none import PlainExchange
 from headrace_workers.train.compression.power_sgd import PowerSgdExchange
@@ -37,19 +37,19 @@ def attach(
     return exchange
 
 
-def exchange_of(compression: Compression, world_size: int, rank: int, seed: int) -> GradientExchange:
+def exchange_of(
+    compression: Compression, world_size: int, rank: int, seed: int, wire: Wire | None = None
+) -> GradientExchange:
     """The method by its name in the spec."""
-    if compression.int8 is not None:
-        return QuantizedExchange(world_size, rank, 8, compression.int8)
-    if compression.int4 is not None:
-        return QuantizedExchange(world_size, rank, 4, compression.int4)
     if compression.none is not None:
-        return PlainExchange(world_size)
+        return PlainExchange(world_size, wire)
     if compression.bf16 is not None:
-        return BFloat16Exchange(world_size)
+        return BFloat16Exchange(world_size, wire)
+    if compression.int8 is not None:
+        return QuantizedExchange(world_size, rank, 8, compression.int8, wire)
+    if compression.int4 is not None:
+        return QuantizedExchange(world_size, rank, 4, compression.int4, wire)
     if compression.power_sgd is not None:
-        return PowerSgdExchange(world_size, compression.power_sgd, seed)
-    raise RunFault(
-        "NotSupported",
-        f"compression {compression.chosen} is not in this release; use none, bf16, int8, int4 or powerSgd",
-    )
+        return PowerSgdExchange(world_size, compression.power_sgd, seed, wire)
+    message = f"compression {compression.chosen} is not in this release; use none, bf16, int8, int4 or powerSgd"
+    raise RunFault("NotSupported", message)

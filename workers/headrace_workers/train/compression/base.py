@@ -9,25 +9,35 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import torch
 import torch.distributed as dist
 
-Sum = Callable[[torch.Tensor], None]
-"""Replaces a tensor by its sum over the ranks."""
+
+@dataclass(frozen=True)
+class Wire:
+    """The collectives that an exchange is made of: torch.distributed's, unless others are given."""
+
+    add_up: Callable[[torch.Tensor], object] = dist.all_reduce
+    """Replaces a tensor by its sum over the ranks."""
+    swap: Callable[[torch.Tensor, torch.Tensor], object] = dist.all_to_all_single
+    """(into, from): rows of `from` go to the ranks of their numbers, whose rows come into `into`."""
+    gather: Callable[[torch.Tensor, torch.Tensor], object] = dist.all_gather_into_tensor
+    """(into, from): into comes every rank's `from`, one behind the other."""
 
 
 class GradientExchange(ABC):
     """Averages gradients over the ranks and counts what that costs."""
 
-    def __init__(self, world_size: int, add_up: Sum | None = None) -> None:
-        """`add_up` is the collective, all_reduce unless given."""
+    def __init__(self, world_size: int, wire: Wire | None = None) -> None:
+        """Starts at step 0 with nothing counted."""
         self.world_size = world_size
         self.step = 0
         self.bytes_sent = 0
         self.bytes_uncompressed = 0
         self.encoding_seconds = 0.0
-        self._add_up: Sum = add_up or dist.all_reduce
+        self.wire = wire or Wire()
 
     @abstractmethod
     def average(self, flat: torch.Tensor, gradients: Mapping[str, torch.Tensor]) -> None:
@@ -50,7 +60,7 @@ class GradientExchange(ABC):
     def add_up(self, tensor: torch.Tensor) -> None:
         """Sums over the ranks in place, and counts the bytes."""
         self.bytes_sent += self.ring_bytes(tensor)
-        self._add_up(tensor)
+        self.wire.add_up(tensor)
 
     def ring_bytes(self, tensor: torch.Tensor) -> int:
         """What one rank sends for a ring all-reduce of the tensor: 2 (W - 1) / W of its bytes."""

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import torch
 
 from headrace.api.compression import PowerSgd
-from headrace_workers.train.compression.base import GradientExchange, Sum
+from headrace_workers.train.compression.base import GradientExchange, Wire
 
 WORTHWHILE_RATIO = 2
 """A matrix is factorised if that at least halves its elements."""
@@ -20,9 +20,9 @@ WORTHWHILE_RATIO = 2
 class PowerSgdExchange(GradientExchange):
     """The rank-r approximation of the average gradient, with the average of the local errors carried over."""
 
-    def __init__(self, world_size: int, settings: PowerSgd, seed: int, add_up: Sum | None = None) -> None:
+    def __init__(self, world_size: int, settings: PowerSgd, seed: int, wire: Wire | None = None) -> None:
         """Starts without errors and with right factors drawn from (seed, parameter name), the same on all ranks."""
-        super().__init__(world_size, add_up)
+        super().__init__(world_size, wire)
         self._settings = settings
         self._seed = seed
         self._errors: dict[str, torch.Tensor] = {}

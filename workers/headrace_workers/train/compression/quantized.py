@@ -7,36 +7,27 @@ owner; both are added to the next step's (error feedback, Karimireddy et al., 20
 and matrices smaller than a block travel whole in the same messages.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import torch
-import torch.distributed as dist
 
 from headrace.api.compression import Quantized
 from headrace_workers.train.checkpoints import SHARD
-from headrace_workers.train.compression.base import GradientExchange
+from headrace_workers.train.compression.base import GradientExchange, Wire
 from headrace_workers.train.compression.blockwise import Blockwise
 from headrace_workers.train.compression.layout import Layout
 
-Swap = Callable[[torch.Tensor, torch.Tensor], object]
-"""(into, from): rows of `from` go to the ranks of their numbers, whose rows come into `into`."""
-Gather = Callable[[torch.Tensor, torch.Tensor], object]
-"""(into, from): into comes every rank's `from`, one behind the other."""
 ERROR = "error/"
 
 
 class QuantizedExchange(GradientExchange):
     """The average of what the codes stand for, the same bits on every rank."""
 
-    def __init__(
-        self, world_size: int, rank: int, bits: int, settings: Quantized, swap: Swap | None = None, gather: Gather | None = None,
-    ) -> None:  # fmt: skip
-        """Starts without errors; `swap` and `gather` are the collectives, torch.distributed's unless given."""
-        super().__init__(world_size)
+    def __init__(self, world_size: int, rank: int, bits: int, settings: Quantized, wire: Wire | None = None) -> None:
+        """Starts without errors, and with its loops compiled."""
+        super().__init__(world_size, wire)
         self._rank = rank
         self._code = Blockwise(bits, settings.block)
-        self._swap: Swap = swap or dist.all_to_all_single
-        self._gather: Gather = gather or dist.all_gather_into_tensor
         self._layout: Layout | None = None
         self._errors = torch.empty(0)
         self._part_error = torch.empty(0)
@@ -57,12 +48,12 @@ class QuantizedExchange(GradientExchange):
             whole.pack(gradients, exact)
             sent = self._message(values, self._errors, exact, self.world_size)
         received = torch.empty_like(sent)
-        self._swap(received, sent)
+        self.wire.swap(received, sent)
         with self.encoding():
             part, exact_part = self._sum(received, layout.size, whole.size)
             sent = self._message(part.div_(self.world_size), self._part_error, exact_part.div_(self.world_size), 1)
         gathered = sent.new_empty(self.world_size, sent.shape[1])
-        self._gather(gathered.view(-1), sent.view(-1))
+        self.wire.gather(gathered.view(-1), sent.view(-1))
         self.bytes_sent += 2 * (self.world_size - 1) * sent.numel()
         with self.encoding():
             self._decode(gathered, values.zero_(), exact)
