@@ -8,13 +8,14 @@ BIN := $(VENV)/bin
 UV := $(BIN)/uv pip install --quiet --python $(BIN)/python
 FAST := $(VENV)/.fast
 FULL := $(VENV)/.full
+BENCH := $(VENV)/.bench
 export RAY_USAGE_STATS_ENABLED := 0
 export UV_COMPILE_BYTECODE := 1
 
-.PHONY: help cluster-up cluster-down images kind quickstart test test-fast test-long test-kube test-cluster test-crash bench-operator bench-scale soak simulate check lint types layers generate requirements golden clean
+.PHONY: help cluster-up cluster-down images kind quickstart test test-fast test-long test-kube test-cluster test-crash bench-operator bench-compression bench-scale soak simulate check lint types layers generate requirements golden clean
 
 help: ## List the targets.
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 $(BIN)/uv:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Headrace needs Python 3.11 or newer; $(PYTHON) is older: make PYTHON=python3.11 …" >&2; exit 1; }
@@ -31,6 +32,11 @@ $(FAST): requirements/dev.txt pyproject.toml | $(BIN)/uv
 $(FULL): requirements/workers.txt $(FAST)
 	@echo "installing the workers' packages: torch, Ray and more, about 3 GB to download the first time"
 	@$(UV) --require-hashes -r requirements/workers.txt
+	@touch $@
+
+$(BENCH): requirements/bench.txt $(FULL)
+	@echo "installing what the benchmarks learn from"
+	@$(UV) --require-hashes -r requirements/bench.txt
 	@touch $@
 
 quickstart: $(FULL) ## Train, tune and serve a model of handwritten digits on this machine, ask it, and stop.
@@ -58,6 +64,9 @@ test-crash: $(FAST) ## Kill the operator before and after every write of a run o
 
 bench-operator: $(FAST) ## Time the operator against a tight client, on the cluster of KUBECONFIG (up --fake-nodes 100 --raised-limits).
 	@$(BIN)/python hack/bench/bench_operator.py
+
+bench-compression: $(BENCH) ## Time every way for gradients to travel against plain DDP on a slow network (root; two hours).
+	@$(BIN)/python hack/bench/bench_compression.py
 
 bench-scale: $(FAST) ## Run 1,000 TrainJobs to their end on that cluster, and see that it is still afterwards.
 	@$(BIN)/python hack/bench/bench_scale.py
@@ -92,6 +101,7 @@ requirements: | $(BIN)/uv ## Pin the packages anew, with hashes and without addr
 	pin pyproject.toml --extra dev --extra operator -o requirements/dev.txt; \
 	pin pyproject.toml -c requirements/dev.txt --extra operator -o requirements/operator.txt; \
 	pin pyproject.toml -c requirements/dev.txt --extra workers -o requirements/workers.txt; \
+	pin pyproject.toml -c requirements/dev.txt -c requirements/workers.txt --extra bench -o requirements/bench.txt; \
 	echo 'hatchling>=1.25' | pin - -c requirements/dev.txt -o requirements/build.txt
 
 cluster-up: ## Start a real cluster on this machine, without Docker: one real node (see hack/cluster/up).

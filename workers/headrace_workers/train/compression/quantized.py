@@ -29,6 +29,8 @@ class QuantizedExchange(GradientExchange):
         self._rank = rank
         self._code = Blockwise(bits, settings.block)
         self._layout: Layout | None = None
+        self._values = torch.empty(0)
+        """Kept because new memory of that size costs as much as its encoding; the padding is always zero."""
         self._errors = torch.empty(0)
         self._part_error = torch.empty(0)
         """What this rank's own part of the average lost."""
@@ -43,7 +45,7 @@ class QuantizedExchange(GradientExchange):
         layout = self._layout
         assert layout is not None
         with self.encoding():
-            values, exact = flat.new_zeros(layout.size), flat.new_zeros(whole.size)
+            values, exact = self._values, flat.new_zeros(whole.size)
             layout.pack(coarse, values)
             whole.pack(gradients, exact)
             sent = self._message(values, self._errors, exact, self.world_size)
@@ -92,6 +94,7 @@ class QuantizedExchange(GradientExchange):
 
     def _place(self, layout: Layout, device: torch.device) -> None:
         self._layout = layout
+        self._values = torch.zeros(layout.size, device=device)
         self._errors = torch.zeros(layout.size, device=device)
         self._part_error = torch.zeros(layout.size // self.world_size, device=device)
 

@@ -1,0 +1,86 @@
+#!/usr/bin/env python3
+"""One rank of the benchmark of compression, in its own network namespace; prints a line of JSON for each measurement.
+
+Methods take turns, each with a network of its own wrapped by DDP as a worker's is.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import sys
+import time
+from datetime import timedelta
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from learning import TASKS, Task
+from slow_network import DEVICE, LEADER
+
+from headrace.api.compression import Compression
+from headrace_workers.train.compression import attach
+from headrace_workers.train.group import distributed
+
+WARM_STEPS = 3
+
+
+def sent_bytes() -> int:
+    """What has left by the network so far."""
+    return int(Path(f"/sys/class/net/{DEVICE}/statistics/tx_bytes").read_text())
+
+
+def measure(task: Task, method: Compression, rate: float, seed: int, steps: int) -> dict[str, object]:
+    """Trains for so many steps; seconds, bytes and encoding a step without the first ones, the loss, and whether ranks agree."""
+    torch.manual_seed(seed)
+    network = task.build()
+    model = distributed(network)
+    exchange = attach(method, model, dict(network.named_parameters()), seed)
+    assert exchange is not None
+    optimizer, batches = task.optimizer(network, rate), task.batches(seed, dist.get_rank())
+    started = sent = encoding = 0.0
+    for step in range(1, steps + 1):
+        if step == WARM_STEPS + 1:
+            dist.barrier()
+            started, sent, encoding = time.perf_counter(), float(sent_bytes()), exchange.encoding_seconds
+        exchange.step = step
+        optimizer.zero_grad()
+        task.loss(model, next(batches)).backward()
+        optimizer.step()
+    dist.barrier()
+    timed = steps - WARM_STEPS
+    seconds, wire = (time.perf_counter() - started) / timed, (sent_bytes() - sent) / timed
+    own = hashlib.sha256(b"".join(each.detach().numpy().tobytes() for each in network.parameters())).digest()
+    digests: list[object] = [None] * dist.get_world_size()
+    dist.all_gather_object(digests, own)
+    return {
+        "seconds": seconds, "bytes": wire, "counted": exchange.bytes_sent / steps, "same": len(set(digests)) == 1,
+        "encoding": (exchange.encoding_seconds - encoding) / timed, "loss": task.evaluate(network),
+    }  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("rank", type=int)
+    parser.add_argument("ranks", type=int)
+    parser.add_argument("task", choices=TASKS)
+    parser.add_argument("work", help="a JSON list of [name, compression, learning rate, seed, steps]")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    os.environ.update(MASTER_ADDR=LEADER, MASTER_PORT="29500", GLOO_SOCKET_IFNAME=DEVICE)
+    dist.init_process_group(
+        "gloo", rank=options.rank, world_size=options.ranks, timeout=timedelta(seconds=120)
+    )  # fmt: skip
+    task = TASKS[options.task]()
+    for name, method, rate, seed, steps in json.loads(options.work):
+        found = measure(task, Compression.model_validate(method), rate, seed, steps)
+        if options.rank == 0:
+            print(json.dumps({"name": name, **found}), flush=True)
+    dist.destroy_process_group()
+
+
+if __name__ == "__main__":
+    main()
