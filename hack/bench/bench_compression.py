@@ -8,9 +8,7 @@ outside the confidence interval.
 """
 
 import argparse
-import json
 import math
-import subprocess
 import sys
 from collections import defaultdict
 from collections.abc import Iterable
@@ -25,19 +23,13 @@ sys.path.insert(0, str(Path(__file__).parent))
 from curves import curve
 from interval import Interval, Judge
 from learning import TASKS
-from slow_network import namespace, slow_network
+from on_the_wire import METHODS, on_the_wire
+from slow_network import slow_network
 
 from headrace.api.compression import Compression
 from headrace_workers.train.compression.attach import exchange_of
 from headrace_workers.train.compression.base import Wire
 
-METHODS: dict[str, dict[str, object]] = {
-    "none": {"none": {}},
-    "bf16": {"bf16": {}},
-    "int8": {"int8": {}},
-    "int4": {"int4": {}},
-    "powerSgd": {"powerSgd": {"rank": 4, "warmupSteps": 10}},
-}
 PLAIN = "none"
 WORST_LOSS = {"bf16": 1.01, "int8": 1.01, "int4": 1.01, "powerSgd": 1.03}
 """A method's final loss, as a multiple of DDP's."""
@@ -48,7 +40,7 @@ ENCODING_MS = {"int4": 15.0}
 ENCODINGS = 30
 WARM_UP_OVER = 1000
 AGREEMENT = 0.02
-WIRE_SECONDS = 3600
+WARM_STEPS = 3
 
 
 @dataclass
@@ -94,27 +86,6 @@ def learn(task: str, rates: Iterable[float], options: argparse.Namespace) -> dic
     return found
 
 
-def on_the_wire(task: str, work: list[tuple[str, float, int, int]], ranks: int) -> list[dict[str, float]]:
-    """Starts the ranks, each in its namespace; what they measured, in the order of the work: method, rate, seed, steps."""
-    script = str(Path(__file__).parent / "wire_rank.py")
-    told = json.dumps([(name, METHODS[name], rate, seed, steps) for name, rate, seed, steps in work])
-    processes = [
-        subprocess.Popen(
-            ["ip", "netns", "exec", namespace(rank), sys.executable, script, str(rank), str(ranks), task, told],
-            stdout=subprocess.PIPE, text=True,
-        )
-        for rank in range(ranks)
-    ]  # fmt: skip
-    try:
-        outputs = [each.communicate(timeout=WIRE_SECONDS)[0] for each in processes]
-    finally:
-        for each in processes:
-            each.kill()
-    if any(each.returncode for each in processes):
-        raise SystemExit("a rank failed; its own words are above")
-    return [json.loads(line) for line in outputs[0].splitlines() if line.startswith("{")]
-
-
 def encoding_seconds(method: str, ranks: int) -> float:
     """What a rank with a core of its own takes to encode and decode the gradient of 2 million parameters."""
     wire = Wire(
@@ -132,8 +103,12 @@ def encoding_seconds(method: str, ranks: int) -> float:
 
 def measure(task: str, found: dict[str, Found], options: argparse.Namespace, judge: Judge) -> None:
     """Step times in turns, and a run of each method that has to end where its curve does."""
-    turns = [(name, each.rate, 0, options.timed_steps) for _ in range(options.rounds) for name, each in found.items()]
-    runs = [(name, each.rate, 0, options.run_steps) for name, each in found.items()]
+    turns = [
+        (name, each.rate, 0, options.timed_steps, WARM_STEPS)
+        for _ in range(options.rounds)
+        for name, each in found.items()
+    ]
+    runs = [(name, each.rate, 0, options.run_steps, WARM_STEPS) for name, each in found.items()]
     with slow_network(options.ranks, options.mbits):
         measured = on_the_wire(task, turns + runs, options.ranks)
     apart = [each["name"] for each in measured if not each["same"]]

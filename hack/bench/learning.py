@@ -2,7 +2,7 @@
 
 import sysconfig
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -71,6 +71,19 @@ def digits(per_rank: int = 32) -> Task:
     return Task("MLP", build, batch, held_out, optimizer, (0.02, 0.05, 0.1), steps=300)
 
 
+def pictures() -> Task:
+    """The same images by a convolutional network."""
+
+    def build() -> nn.Module:
+        return nn.Sequential(
+            nn.Unflatten(1, (1, 28, 28)), nn.Conv2d(1, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
+            nn.Conv2d(32, 64, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(),
+            nn.Linear(3136, 512), nn.ReLU(), nn.Linear(512, 10),
+        )  # fmt: skip
+
+    return replace(digits(per_rank=16), name="CNN", build=build)
+
+
 class Block(nn.Module):
     """Attention and a feed-forward part, each behind a norm."""
 
@@ -130,4 +143,4 @@ def text(per_rank: int = 4) -> Task:
     )  # fmt: skip
 
 
-TASKS: dict[str, Callable[[], Task]] = {"MLP": digits, "GPT": text}
+TASKS: dict[str, Callable[[], Task]] = {"MLP": digits, "GPT": text, "CNN": pictures}

@@ -25,16 +25,14 @@ from headrace.api.compression import Compression
 from headrace_workers.train.compression import attach
 from headrace_workers.train.group import distributed
 
-WARM_STEPS = 3
-
 
 def sent_bytes() -> int:
     """What has left by the network so far."""
     return int(Path(f"/sys/class/net/{DEVICE}/statistics/tx_bytes").read_text())
 
 
-def measure(task: Task, method: Compression, rate: float, seed: int, steps: int) -> dict[str, object]:
-    """Trains for so many steps; seconds, bytes and encoding a step without the first ones, the loss, and whether ranks agree."""
+def measure(task: Task, method: Compression, rate: float, seed: int, steps: int, warm: int) -> dict[str, object]:
+    """Trains for so many steps; seconds, bytes and encoding a step without the first `warm` ones, the loss, and whether ranks agree."""
     torch.manual_seed(seed)
     network = task.build()
     model = distributed(network)
@@ -43,7 +41,7 @@ def measure(task: Task, method: Compression, rate: float, seed: int, steps: int)
     optimizer, batches = task.optimizer(network, rate), task.batches(seed, dist.get_rank())
     started = sent = encoding = 0.0
     for step in range(1, steps + 1):
-        if step == WARM_STEPS + 1:
+        if step == warm + 1:
             dist.barrier()
             started, sent, encoding = time.perf_counter(), float(sent_bytes()), exchange.encoding_seconds
         exchange.step = step
@@ -51,7 +49,7 @@ def measure(task: Task, method: Compression, rate: float, seed: int, steps: int)
         task.loss(model, next(batches)).backward()
         optimizer.step()
     dist.barrier()
-    timed = steps - WARM_STEPS
+    timed = steps - warm
     seconds, wire = (time.perf_counter() - started) / timed, (sent_bytes() - sent) / timed
     own = hashlib.sha256(b"".join(each.detach().numpy().tobytes() for each in network.parameters())).digest()
     digests: list[object] = [None] * dist.get_world_size()
@@ -59,6 +57,7 @@ def measure(task: Task, method: Compression, rate: float, seed: int, steps: int)
     return {
         "seconds": seconds, "bytes": wire, "counted": exchange.bytes_sent / steps, "same": len(set(digests)) == 1,
         "encoding": (exchange.encoding_seconds - encoding) / timed, "loss": task.evaluate(network),
+        "method": exchange.method,
     }  # fmt: skip
 
 
@@ -67,7 +66,7 @@ def main() -> None:
     parser.add_argument("rank", type=int)
     parser.add_argument("ranks", type=int)
     parser.add_argument("task", choices=TASKS)
-    parser.add_argument("work", help="a JSON list of [name, compression, learning rate, seed, steps]")
+    parser.add_argument("work", help="a JSON list of [name, compression, learning rate, seed, steps, untimed steps]")
     options = parser.parse_args()
     torch.set_num_threads(1)
     os.environ.update(MASTER_ADDR=LEADER, MASTER_PORT="29500", GLOO_SOCKET_IFNAME=DEVICE)
@@ -75,8 +74,8 @@ def main() -> None:
         "gloo", rank=options.rank, world_size=options.ranks, timeout=timedelta(seconds=120)
     )  # fmt: skip
     task = TASKS[options.task]()
-    for name, method, rate, seed, steps in json.loads(options.work):
-        found = measure(task, Compression.model_validate(method), rate, seed, steps)
+    for name, method, rate, seed, steps, warm in json.loads(options.work):
+        found = measure(task, Compression.model_validate(method), rate, seed, steps, warm)
         if options.rank == 0:
             print(json.dumps({"name": name, **found}), flush=True)
     dist.destroy_process_group()

@@ -62,6 +62,7 @@ class Traffic(Model):
     bytes_sent: Annotated[int, Field(ge=0, description="Bytes that one worker sent.")] = 0
     bytes_uncompressed: Annotated[int, Field(ge=0, description="Bytes it would have sent without compression.")] = 0
     encoding_seconds: Annotated[float, Field(ge=0.0, description="Time spent in encoding and decoding.")] = 0.0
+    method: Annotated[str | None, Field(description="How gradients travel now, where compression is auto.")] = None
 
 
 class Records(Model):

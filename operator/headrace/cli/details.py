@@ -45,7 +45,8 @@ def _run(resource: RunObject, now: datetime) -> list[str]:
         lines.append(f"  checkpoint: step {count(status.checkpoint.step)} in {place(status.checkpoint.uri)}")
     if status.traffic and status.traffic.bytes_uncompressed:
         sent, whole = status.traffic.bytes_sent, status.traffic.bytes_uncompressed
-        lines.append(f"  sent by a worker: {sent / 1e6:.1f} MB, {whole / 1e6:.1f} MB uncompressed")
+        way = f"; now as {status.traffic.method}" if status.traffic.method else ""
+        lines.append(f"  sent by a worker: {sent / 1e6:.1f} MB, {whole / 1e6:.1f} MB uncompressed{way}")
     if isinstance(resource, TuneJob):
         lines += _search(resource)
     if status.storage:

@@ -248,6 +248,7 @@ class Training:
             bytes_sent=self._earlier_traffic.bytes_sent + self._exchange.bytes_sent,
             bytes_uncompressed=self._earlier_traffic.bytes_uncompressed + self._exchange.bytes_uncompressed,
             encoding_seconds=self._earlier_traffic.encoding_seconds + self._exchange.encoding_seconds,
+            method=self._exchange.method,
         )
 
     def snapshot(self, saved: CheckpointReference | None) -> Snapshot:

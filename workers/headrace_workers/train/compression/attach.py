@@ -6,6 +6,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from headrace.api.compression import Compression
 from headrace_workers.faults import RunFault
+from headrace_workers.train.compression.auto import AutoExchange
 from headrace_workers.train.compression.base import GradientExchange, Wire
 from headrace_workers.train.compression.bf16 import BFloat16Exchange
 from headrace_workers.train.compression.none import PlainExchange
@@ -51,5 +52,11 @@ def exchange_of(
         return QuantizedExchange(world_size, rank, 4, compression.int4, wire)
     if compression.power_sgd is not None:
         return PowerSgdExchange(world_size, compression.power_sgd, seed, wire)
-    message = f"compression {compression.chosen} is not in this release; use none, bf16, int8, int4 or powerSgd"
+    if compression.auto is not None:
+
+        def by_name(name: str) -> GradientExchange:
+            return exchange_of(Compression.model_validate({name: {}}), world_size, rank, seed, wire)
+
+        return AutoExchange(world_size, compression.auto, by_name, wire)
+    message = f"compression {compression.chosen} is not in this release; use none, bf16, int8, int4, powerSgd or auto"
     raise RunFault("NotSupported", message)

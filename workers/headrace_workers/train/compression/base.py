@@ -30,6 +30,9 @@ class Wire:
 class GradientExchange(ABC):
     """Averages gradients over the ranks and counts what that costs."""
 
+    method: str | None = None
+    """The way that is taken now, of those that choose one."""
+
     def __init__(self, world_size: int, wire: Wire | None = None) -> None:
         """Starts at step 0 with nothing counted."""
         self.world_size = world_size
@@ -51,6 +54,10 @@ class GradientExchange(ABC):
         """Remembers what `state` gave, or of several ranks' the mean, and the sum of what one keeps for all."""
         if tensors:
             raise ValueError(f"{type(self).__name__} keeps no state, but was given {', '.join(sorted(tensors))}")
+
+    def owed(self) -> dict[str, torch.Tensor]:
+        """What this rank has to add to its next gradients, by parameter name, so that nothing is lost when another method goes on."""
+        return {}
 
     def exchange(self, flat: torch.Tensor, gradients: Mapping[str, torch.Tensor]) -> None:
         """Averages one bucket and counts what it would have cost uncompressed."""

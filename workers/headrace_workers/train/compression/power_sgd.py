@@ -55,6 +55,10 @@ class PowerSgdExchange(GradientExchange):
         errors = {f"error/{name}": error for name, error in self._errors.items()}
         return {**errors, **{f"right/{name}": right for name, right in self._rights.items()}}
 
+    def owed(self) -> dict[str, torch.Tensor]:
+        """The errors."""
+        return dict(self._errors)
+
     def restore(self, tensors: Mapping[str, torch.Tensor]) -> None:
         """Takes errors and right factors back, each to its own parameter."""
         self._errors = {

@@ -72,6 +72,14 @@ class QuantizedExchange(GradientExchange):
         own = {f"{SHARD}{name}": part.clone() for name, part in self._layout.parts(everybodys) if part.any()}
         return {**kept, **own}
 
+    def owed(self) -> dict[str, torch.Tensor]:
+        """The sender's errors; those of the average as often as there are ranks to divide it by."""
+        if self._layout is None:
+            return {}
+        total = self._errors.clone()
+        total[self._own(self._layout)] += self.world_size * self._part_error
+        return dict(self._layout.parts(total))
+
     def restore(self, tensors: Mapping[str, torch.Tensor]) -> None:
         """Takes the errors back; of what lost the average, this rank's part at the size that the group has now."""
         errors = {name.removeprefix(ERROR): each for name, each in tensors.items() if name.startswith(ERROR)}
