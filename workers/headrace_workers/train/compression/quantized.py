@@ -45,7 +45,7 @@ class QuantizedExchange(GradientExchange):
         layout = self._layout
         assert layout is not None
         with self.encoding():
-            values, exact = self._values, flat.new_zeros(whole.size)
+            values, exact = self._values, torch.zeros(whole.size, device=flat.device)
             layout.pack(coarse, values)
             whole.pack(gradients, exact)
             sent = self._message(values, self._errors, exact, self.world_size)
