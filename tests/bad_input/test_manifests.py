@@ -114,7 +114,7 @@ FAULTS = {
     ),
     "not-built-compression": (
         BOTH.replace("epochs: 1", "epochs: 1\n  compression: {sparseLoCo: {}}"),
-        ":8: TrainJob digits: spec.compression.sparseLoCo is not built yet; use none, bf16, int8, int4, powerSgd or auto",
+        ":8: TrainJob digits: spec.compression.sparseLoCo is not built yet; use none, bf16, int8, int4, powerSgd, diLoCo or auto",
     ),
 }
 

@@ -97,7 +97,7 @@ def test_power_sgd_counts_its_bytes() -> None:
     assert exchange.encoding_seconds > 0
 
 
-@pytest.mark.parametrize("name", ["topK", "diLoCo", "sparseLoCo"])
+@pytest.mark.parametrize("name", ["topK", "sparseLoCo"])
 def test_methods_of_later_releases_are_refused(name: str) -> None:
     """A method that is not there yet is NotSupported, with what to use instead."""
     with pytest.raises(RunFault, match="powerSgd") as caught:

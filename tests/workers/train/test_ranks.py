@@ -87,6 +87,8 @@ def work(rank: int, port: int, folder: str) -> None:
     done["psgd"] = trained(rank, f"file://{folder}/psgd", **plain, compression=POWER_SGD)
     done["resumed"] = trained(rank, f"file://{folder}/resumed", **plain, compression=POWER_SGD, stop_at=3)
     done["int4 whole"] = trained(rank, f"file://{folder}/int4", **plain, compression=INT4)
+    for name, stop in (("local whole", 0), ("local resumed", 1)):
+        done[name] = trained(rank, f"file://{folder}/{name}", **plain, compression={"diLoCo": {"localSteps": 4}}, stop_at=stop)  # fmt: skip
     done["int4 resumed"] = trained(rank, f"file://{folder}/int4-resumed", **plain, compression=INT4, stop_at=3)
     try:
         trained(rank, f"file://{folder}/fault", model={"module": "tests.workers.train.user_models:fails_in_step_3"})
@@ -154,7 +156,10 @@ def test_uneven_shares_weigh_what_they_hold(ranks: list[dict[str, Any]], tmp_pat
     assert ranks[0]["whole"]["result"].metrics["loss"] == pytest.approx(alone.metrics["loss"], abs=1e-4)
 
 
-@pytest.mark.parametrize(("uninterrupted", "stopped"), [("psgd", "resumed"), ("int4 whole", "int4 resumed")])
+@pytest.mark.parametrize(
+    ("uninterrupted", "stopped"),
+    [("psgd", "resumed"), ("int4 whole", "int4 resumed"), ("local whole", "local resumed")],
+)
 def test_all_ranks_stop_together_and_resume_with_the_same_bits(
     ranks: list[dict[str, Any]], uninterrupted: str, stopped: str
 ) -> None:

@@ -6,6 +6,7 @@ same world size ends with the same bits. It never talks to Ray, to the report or
 
 import math
 from collections.abc import Callable
+from contextlib import nullcontext
 
 import torch
 
@@ -23,7 +24,7 @@ from headrace_workers.train.checkpoints import (
     compression_file,
     compression_state,
 )
-from headrace_workers.train.compression import attach
+from headrace_workers.train.compression import DiLoCoRounds, attach
 from headrace_workers.train.dataset import TRAIN, LoadedDataset, load_dataset
 from headrace_workers.train.group import Group
 from headrace_workers.train.guarded import Guarded
@@ -36,6 +37,8 @@ from headrace_workers.train.window import Window
 
 __all__ = ["FitResult", "Group", "Snapshot", "fit", "load_dataset"]
 
+INNER = "inner/"
+"""Starts the names of a rank's own optimizer's state, where optimizers differ."""
 CURVE_POINTS = 100
 MOST_CURVE_POINTS = 1000
 """Points kept of a curve whose every step is evaluated: then every second is dropped."""
@@ -109,6 +112,12 @@ class Training:
         self._device = next(iter(trainable.values())).device
         self._exchange = attach(spec.compression, self._model, trainable, spec.seed)
         self._optimizer = optimizer_of(spec.optimizer, self._network.network)
+        local = spec.compression.di_lo_co
+        self._rounds = (
+            DiLoCoRounds(local, self._network.network, trainable, self._exchange) if local and self._exchange else None
+        )
+        self._agreed_step = 0
+        """The last step before this one after which all ranks had the same parameters."""
         self._window = Window()
         self._curve: tuple[CurvePoint, ...] = ()
         self._earlier_traffic = Traffic()
@@ -137,14 +146,22 @@ class Training:
             message = f"checkpoint {checkpoint.folder.uri} does not fit the model: {error}; did the code change? Delete the checkpoints to start anew"
             raise RunFault("CheckpointMismatch", message) from error
         if self._exchange:
-            self._exchange.restore(compression_state(checkpoint, self._group.rank, self._group.world_size))
+            kept = compression_state(checkpoint, self._group.rank, self._group.world_size)
+            self._exchange.restore({name: each for name, each in kept.items() if not name.startswith(INNER)})
+            if self._rounds:
+                self._rounds.restore(kept)
+                inner = {name.removeprefix(INNER): each for name, each in kept.items() if name.startswith(INNER)}
+                restore_optimizer(self._optimizer, self._network.network, inner)
         self._window = Window(state.window_loss, state.window_steps)
         self._curve, self._earlier_traffic, self.metrics = state.curve, state.traffic, state.metrics
         self.step, self._next_talk = state.step, state.step + 1
+        self._agreed_step = state.step
         return state.step
 
     def advance(self) -> None:
         """One optimizer step on this rank's share of the next global batch."""
+        if self._agrees:
+            self._agreed_step = self.step
         self.step += 1
         self._point, self.metrics = False, None
         self._network.step = self.step
@@ -156,33 +173,46 @@ class Training:
         taken, counts = (mine, 1.0) if len(mine) else (batch[:1], 0.0)
         seed_everything(self._spec.seed, self.step, self._group.rank)
         self._optimizer.zero_grad()
-        answers = self._model(self._train.inputs[taken].to(self._device))
-        weight = self._criterion.weight(self._train.targets[batch]).to(self._device)
-        loss = counts * self._criterion.sum(answers, self._train.targets[taken].to(self._device)) / weight
-        # The exchange divides the sum over ranks by their number; the shares already add up to the mean.
-        (loss * self._group.world_size).backward()
+        with self._model.no_sync() if self._rounds else nullcontext():
+            answers = self._model(self._train.inputs[taken].to(self._device))
+            weight = self._criterion.weight(self._train.targets[batch]).to(self._device)
+            loss = counts * self._criterion.sum(answers, self._train.targets[taken].to(self._device)) / weight
+            # The exchange divides the sum over ranks by their number; the shares already add up to the mean.
+            (loss * self._group.world_size).backward()
         self._optimizer.step()
         self._window.add(loss.detach())
+        if self._rounds and self._agrees:
+            self._rounds.finish(self.step - self._agreed_step)
+
+    @property
+    def _agrees(self) -> bool:
+        """Whether all ranks have the same parameters after this step: the same answer on all of them."""
+        return self._rounds is None or self.step == self.total or self._rounds.ends(self.step)
+
+    def _is_due(self, every: int) -> bool:
+        """Whether something that is done every so many steps is done after this one: what falls within a round waits for its end."""
+        return self._agrees and self.step // every > self._agreed_step // every
 
     @property
     def talks(self) -> bool:
         """Whether ranks talk after this step: the same answer on all of them."""
-        return self.step >= self._next_talk or self.evaluates or self.marks or self.saves
+        return (self._agrees and self.step >= self._next_talk) or self.evaluates or self.marks or self.saves
 
     @property
     def evaluates(self) -> bool:
         """Whether this step is followed by an evaluation."""
-        return self.step == self.total or self.step % self._spec.evaluation.every_steps == 0
+        return self.step == self.total or self._is_due(self._spec.evaluation.every_steps)
 
     @property
     def marks(self) -> bool:
         """Whether this step is a point of the curve."""
-        return self.evaluates or self.step == 1 or self.step % max(1, self.total // CURVE_POINTS) == 0
+        first = self.step == 1 and self._agrees
+        return self.evaluates or first or self._is_due(max(1, self.total // CURVE_POINTS))
 
     @property
     def saves(self) -> bool:
         """Whether this step is followed by a checkpoint."""
-        return self.step == self.total or self.step % self._spec.checkpoints.every_steps == 0
+        return self.step == self.total or self._is_due(self._spec.checkpoints.every_steps)
 
     def talk(self, stop: bool) -> bool:
         """Adds up the losses over the ranks and returns whether any of them wants to stop; RunFault if the loss is lost."""
@@ -218,7 +248,7 @@ class Training:
     def save(self) -> CheckpointReference | None:
         """Writes a checkpoint, all ranks together; rank 0 gets its reference."""
         digest = bytes(32)
-        if state := self._exchange.state() if self._exchange else {}:
+        if state := self._kept_by_rank():
             digest = bytes.fromhex(self._store.write(self.step, compression_file(self._group.rank), state))
         digests = self._group.gather_bytes(digest)
         if not self._group.leads:
@@ -238,6 +268,14 @@ class Training:
                 traffic=self.traffic, files=files,
             )
         )  # fmt: skip
+
+    def _kept_by_rank(self) -> dict[str, torch.Tensor]:
+        """What this rank alone knows: what its exchange owes, and with local steps its own optimizer's state."""
+        state = self._exchange.state() if self._exchange else {}
+        if self._rounds is None:
+            return state
+        own = optimizer_tensors(self._optimizer, self._network.network)
+        return {**state, **self._rounds.state(), **{f"{INNER}{name}": tensor for name, tensor in own.items()}}
 
     @property
     def traffic(self) -> Traffic:

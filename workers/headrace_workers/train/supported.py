@@ -3,7 +3,15 @@
 from headrace.api.train_job import Builtin, Strategy, TrainJobSpec
 from headrace_workers.faults import RunFault
 
-COMPRESSIONS = {"none": "none", "bf16": "bf16", "int8": "int8", "int4": "int4", "power_sgd": "powerSgd", "auto": "auto"}
+COMPRESSIONS = {
+    "none": "none",
+    "bf16": "bf16",
+    "int8": "int8",
+    "int4": "int4",
+    "power_sgd": "powerSgd",
+    "di_lo_co": "diLoCo",
+    "auto": "auto",
+}
 BUILTINS = (Builtin.PERCEPTRON, Builtin.IMAGE_CLASSIFIER)
 
 

@@ -2,5 +2,6 @@
 
 from headrace_workers.train.compression.attach import attach
 from headrace_workers.train.compression.base import GradientExchange
+from headrace_workers.train.compression.di_lo_co import DiLoCoRounds
 
-__all__ = ["GradientExchange", "attach"]
+__all__ = ["DiLoCoRounds", "GradientExchange", "attach"]

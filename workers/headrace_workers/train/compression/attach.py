@@ -4,7 +4,7 @@ import torch
 import torch.distributed as dist
 from torch.nn.parallel import DistributedDataParallel
 
-from headrace.api.compression import Compression
+from headrace.api.compression import Compression, Quantized
 from headrace_workers.faults import RunFault
 from headrace_workers.train.compression.auto import AutoExchange
 from headrace_workers.train.compression.base import GradientExchange, Wire
@@ -19,11 +19,14 @@ def attach(
 ) -> GradientExchange | None:
     """Registers the method's hook, once, before the first backward; none where nothing is exchanged.
 
-    `names` are the trainable parameters by name, the same on every rank.
+    `names` are the trainable parameters by name, the same on every rank. Methods with local steps have no hook: their
+    rounds call the exchange.
     """
     if not isinstance(model, DistributedDataParallel):
         return None
     exchange = exchange_of(compression, dist.get_world_size(), dist.get_rank(), seed)
+    if compression.di_lo_co is not None:
+        return exchange
     name_of = {id(parameter): name for name, parameter in names.items()}
 
     # DDP insists on this argument's name. It waits for the future, which is complete when the hook returns.
@@ -52,11 +55,15 @@ def exchange_of(
         return QuantizedExchange(world_size, rank, 4, compression.int4, wire)
     if compression.power_sgd is not None:
         return PowerSgdExchange(world_size, compression.power_sgd, seed, wire)
+    if compression.di_lo_co is not None:
+        return QuantizedExchange(world_size, rank, 4, Quantized(), wire)
     if compression.auto is not None:
 
         def by_name(name: str) -> GradientExchange:
             return exchange_of(Compression.model_validate({name: {}}), world_size, rank, seed, wire)
 
         return AutoExchange(world_size, compression.auto, by_name, wire)
-    message = f"compression {compression.chosen} is not in this release; use none, bf16, int8, int4, powerSgd or auto"
+    message = (
+        f"compression {compression.chosen} is not in this release; use none, bf16, int8, int4, powerSgd, diLoCo or auto"
+    )
     raise RunFault("NotSupported", message)
