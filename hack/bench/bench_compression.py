@@ -41,6 +41,8 @@ ENCODINGS = 30
 WARM_UP_OVER = 1000
 AGREEMENT = 0.02
 WARM_STEPS = 3
+LOCAL_STEPS = {"diLoCo": (32, 16)}
+"""Timed over whole rounds: steps, and how many of them are not timed."""
 
 
 @dataclass
@@ -104,7 +106,7 @@ def encoding_seconds(method: str, ranks: int) -> float:
 def measure(task: str, found: dict[str, Found], options: argparse.Namespace, judge: Judge) -> None:
     """Step times in turns, and a run of each method that has to end where its curve does."""
     turns = [
-        (name, each.rate, 0, options.timed_steps, WARM_STEPS)
+        (name, each.rate, 0, *(LOCAL_STEPS.get(name) or (options.timed_steps, WARM_STEPS)))
         for _ in range(options.rounds)
         for name, each in found.items()
     ]

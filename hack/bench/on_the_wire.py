@@ -13,6 +13,7 @@ METHODS: dict[str, dict[str, object]] = {
     "int8": {"int8": {}},
     "int4": {"int4": {}},
     "powerSgd": {"powerSgd": {"rank": 4, "warmupSteps": 10}},
+    "diLoCo": {"diLoCo": {"localSteps": 16}},
 }
 """What a spec says under `compression`, by name."""
 AUTO = {"auto": {"auto": {}}}

@@ -10,6 +10,7 @@ import json
 import os
 import sys
 import time
+from contextlib import nullcontext
 from datetime import timedelta
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from learning import TASKS, Task
 from slow_network import DEVICE, LEADER
 
 from headrace.api.compression import Compression
-from headrace_workers.train.compression import attach
+from headrace_workers.train.compression import DiLoCoRounds, attach
 from headrace_workers.train.group import distributed
 
 
@@ -38,6 +39,9 @@ def measure(task: Task, method: Compression, rate: float, seed: int, steps: int,
     model = distributed(network)
     exchange = attach(method, model, dict(network.named_parameters()), seed)
     assert exchange is not None
+    local = method.di_lo_co
+    rounds = DiLoCoRounds(local, network, dict(network.named_parameters()), exchange) if local else None
+    since = 0
     optimizer, batches = task.optimizer(network, rate), task.batches(seed, dist.get_rank())
     started = sent = encoding = 0.0
     for step in range(1, steps + 1):
@@ -46,8 +50,13 @@ def measure(task: Task, method: Compression, rate: float, seed: int, steps: int,
             started, sent, encoding = time.perf_counter(), float(sent_bytes()), exchange.encoding_seconds
         exchange.step = step
         optimizer.zero_grad()
-        task.loss(model, next(batches)).backward()
+        with model.no_sync() if rounds else nullcontext():
+            task.loss(model, next(batches)).backward()
         optimizer.step()
+        since += 1
+        if rounds and (rounds.ends(step) or step == steps):
+            rounds.finish(since)
+            since = 0
     dist.barrier()
     timed = steps - warm
     seconds, wire = (time.perf_counter() - started) / timed, (sent_bytes() - sent) / timed

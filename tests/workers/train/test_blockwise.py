@@ -68,9 +68,23 @@ def test_a_block_that_is_not_finite_is_not_a_number(bits: int, bad: float) -> No
 
 
 @pytest.mark.parametrize("bits", [4, 8])
+@pytest.mark.parametrize("size", [1e-30, 1e-38, 1e-44])
+def test_a_block_of_almost_nothing_stays_a_number(bits: int, size: float) -> None:
+    """What errors of a dead unit's gradients shrink to: its scale has no inverse."""
+    values = torch.full((64,), size)
+    values[0] = -size
+    code = Blockwise(bits, 32)
+    codes, scales, error = encoded(code, values)
+    back = torch.zeros(64)
+    code.add(codes, scales, back)
+    torch.testing.assert_close(back + error, values)
+
+
+@pytest.mark.parametrize("bits", [4, 8])
 def test_torch_and_numba_agree(bits: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """The way that accelerators take gives the same codes, scales and errors, but for ties that rounding decides."""
     values = torch.randn(4096, generator=torch.Generator().manual_seed(2))
+    values[:64] *= 1e-40
     code = Blockwise(bits, 64)
     compiled = encoded(code, values)
     back = torch.zeros(4096)

@@ -10,6 +10,9 @@ from types import ModuleType
 
 import torch
 
+SMALLEST_SCALE = 1e-30
+"""As in `kernels.py`."""
+
 
 @dataclass(frozen=True)
 class Blockwise:
@@ -42,7 +45,7 @@ class Blockwise:
         largest = blocks.abs().amax(dim=1)
         # amax keeps what is not a number; an infinite scale would make zeros of its block.
         largest = torch.where(torch.isfinite(largest), largest, torch.nan)
-        scales.copy_(torch.where(largest == 0, 1.0, largest / self.levels))
+        scales.copy_(torch.where(largest / self.levels < SMALLEST_SCALE, 1.0, largest / self.levels))
         rounded = torch.round(blocks / scales.view(-1, 1))
         blocks.sub_(rounded * scales.view(-1, 1))
         whole = torch.nan_to_num(rounded) + (self.levels + 1)

@@ -17,6 +17,10 @@ ROUNDER = float32(12582912.0)
 """Added to a float32 of magnitude below 2^22 and taken away again, it rounds to the nearest whole number."""
 
 
+SMALLEST_SCALE = float32(1e-30)
+"""The inverse of a smaller one is infinite; such a block is zero, and stays in the error."""
+
+
 @njit(nogil=True, error_model="numpy", inline="always")
 def scale_of(values: Array, error: Array, start: int, block: int, levels: float) -> Any:
     """Adds a block's values to its errors; returns its scale, which is not a number where a value is not finite."""
@@ -28,7 +32,7 @@ def scale_of(values: Array, error: Array, start: int, block: int, levels: float)
         largest = max(largest, abs(value))
         bad += value * float32(0)
     scale = largest / levels + bad
-    return float32(1) if scale == 0 else scale
+    return float32(1) if scale < SMALLEST_SCALE else scale
 
 
 @compiled
