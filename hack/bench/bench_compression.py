@@ -33,7 +33,7 @@ from headrace_workers.train.compression.base import Wire
 PLAIN = "none"
 WORST_LOSS = {"bf16": 1.01, "int8": 1.01, "int4": 1.01, "powerSgd": 1.03}
 """A method's final loss, as a multiple of DDP's."""
-FEWER_BYTES = {"int4": 7.5}
+FEWER_BYTES = {"int4": 7.5, "sparseLoCo": 100.0}
 FASTER = {("int4", "MLP"): 4.0, ("int4", "GPT"): 2.5}
 ENCODING_MS = {"int4": 15.0}
 """For 2 million parameters, on one core."""
@@ -41,8 +41,8 @@ ENCODINGS = 30
 WARM_UP_OVER = 1000
 AGREEMENT = 0.02
 WARM_STEPS = 3
-LOCAL_STEPS = {"diLoCo": (32, 16)}
-"""Timed over whole rounds: steps, and how many of them are not timed."""
+STEPS = {"powerSgd": (23, 13), "topK": (65, 53), "diLoCo": (32, 16), "sparseLoCo": (32, 16)}
+"""Timed after a warm-up, or over whole rounds: steps, and how many of them are not timed."""
 
 
 @dataclass
@@ -106,7 +106,7 @@ def encoding_seconds(method: str, ranks: int) -> float:
 def measure(task: str, found: dict[str, Found], options: argparse.Namespace, judge: Judge) -> None:
     """Step times in turns, and a run of each method that has to end where its curve does."""
     turns = [
-        (name, each.rate, 0, *(LOCAL_STEPS.get(name) or (options.timed_steps, WARM_STEPS)))
+        (name, each.rate, 0, *(STEPS.get(name) or (options.timed_steps, WARM_STEPS)))
         for _ in range(options.rounds)
         for name, each in found.items()
     ]

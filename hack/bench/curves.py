@@ -16,9 +16,10 @@ sys.path.insert(0, str(ROOT))
 
 from learning import Batch, Task  # noqa: E402
 
-from headrace.api.compression import Compression, DiLoCo  # noqa: E402
-from headrace_workers.train.compression import DiLoCoRounds, GradientExchange  # noqa: E402
+from headrace.api.compression import Compression  # noqa: E402
+from headrace_workers.train.compression import GradientExchange, local_steps  # noqa: E402
 from headrace_workers.train.compression.attach import exchange_of  # noqa: E402
+from headrace_workers.train.compression.local_steps import LocalSteps  # noqa: E402
 from tests.workers.train.threads import wires_of_threads  # noqa: E402
 
 Curve = list[tuple[int, float]]
@@ -31,7 +32,7 @@ class Rank:
 
     network: torch.nn.Module
     optimizer: torch.optim.Optimizer
-    rounds: DiLoCoRounds
+    rounds: LocalSteps
 
 
 def curve(task: Task, method: Compression, rate: float, seed: int, ranks: int, steps: int) -> Curve:
@@ -40,8 +41,8 @@ def curve(task: Task, method: Compression, rate: float, seed: int, ranks: int, s
     exchanges = [exchange_of(method, ranks, rank, seed, wire) for rank, wire in enumerate(wires)]
     batches = [task.batches(seed, rank) for rank in range(ranks)]
     with ThreadPoolExecutor(ranks) as pool:
-        if method.di_lo_co:
-            return _of_rounds(task, method.di_lo_co, rate, seed, exchanges, batches, steps, pool)
+        if method.di_lo_co or method.sparse_lo_co:
+            return _of_rounds(task, method, rate, seed, exchanges, batches, steps, pool)
         return _of_gradients(task, rate, seed, exchanges, batches, steps, pool)
 
 
@@ -65,13 +66,14 @@ def _of_gradients(
 
 
 def _of_rounds(
-    task: Task, settings: DiLoCo, rate: float, seed: int, exchanges: list[GradientExchange], batches: list[Iterator[Batch]], steps: int, pool: ThreadPoolExecutor,
+    task: Task, method: Compression, rate: float, seed: int, exchanges: list[GradientExchange], batches: list[Iterator[Batch]], steps: int, pool: ThreadPoolExecutor,
 ) -> Curve:  # fmt: skip
     ranks = []
     for exchange in exchanges:
         torch.manual_seed(seed)
         network = task.build()
-        rounds = DiLoCoRounds(settings, network, dict(network.named_parameters()), exchange)
+        rounds = local_steps(method, network, dict(network.named_parameters()), exchange)
+        assert rounds is not None
         ranks.append(Rank(network, task.optimizer(network, rate), rounds))
     found, since = [], 0
     for step in range(1, steps + 1):

@@ -13,7 +13,9 @@ METHODS: dict[str, dict[str, object]] = {
     "int8": {"int8": {}},
     "int4": {"int4": {}},
     "powerSgd": {"powerSgd": {"rank": 4, "warmupSteps": 10}},
+    "topK": {"topK": {"fraction": 0.01, "warmupSteps": 50}},
     "diLoCo": {"diLoCo": {"localSteps": 16}},
+    "sparseLoCo": {"sparseLoCo": {"localSteps": 16, "fraction": 0.03}},
 }
 """What a spec says under `compression`, by name."""
 AUTO = {"auto": {"auto": {}}}

@@ -23,7 +23,7 @@ from learning import TASKS, Task
 from slow_network import DEVICE, LEADER
 
 from headrace.api.compression import Compression
-from headrace_workers.train.compression import DiLoCoRounds, attach
+from headrace_workers.train.compression import attach, local_steps
 from headrace_workers.train.group import distributed
 
 
@@ -39,8 +39,7 @@ def measure(task: Task, method: Compression, rate: float, seed: int, steps: int,
     model = distributed(network)
     exchange = attach(method, model, dict(network.named_parameters()), seed)
     assert exchange is not None
-    local = method.di_lo_co
-    rounds = DiLoCoRounds(local, network, dict(network.named_parameters()), exchange) if local else None
+    rounds = local_steps(method, network, dict(network.named_parameters()), exchange)
     since = 0
     optimizer, batches = task.optimizer(network, rate), task.batches(seed, dist.get_rank())
     started = sent = encoding = 0.0

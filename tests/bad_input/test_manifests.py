@@ -112,9 +112,9 @@ FAULTS = {
         PIPELINE.replace("sample: {name: Digits}", "kafka: {brokers: ['b:1'], topics: [t]}"),
         ":6: DataPipeline digits: spec.source.kafka is not built yet; use files or sample",
     ),
-    "not-built-compression": (
-        BOTH.replace("epochs: 1", "epochs: 1\n  compression: {sparseLoCo: {}}"),
-        ":8: TrainJob digits: spec.compression.sparseLoCo is not built yet; use none, bf16, int8, int4, powerSgd, diLoCo or auto",
+    "not-built-strategy": (
+        BOTH.replace("epochs: 1", "epochs: 1\n  parallelism: {strategy: Tensor}"),
+        ":8: TrainJob digits: spec.parallelism.strategy Tensor is not built yet; use DataParallel",
     ),
 }
 

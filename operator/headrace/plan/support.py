@@ -8,7 +8,6 @@ from headrace.api.tune_job import TuneJobSpec
 SOURCES = frozenset({"files", "sample"})
 STEPS = frozenset({"validate_", "fill_missing", "normalize_text", "filter", "deduplicate", "scale", "split", "augment"})
 SINKS = frozenset({"delta"})
-COMPRESSIONS = frozenset({"none", "bf16", "int8", "int4", "power_sgd", "di_lo_co", "auto"})
 BUILTINS = frozenset({Builtin.PERCEPTRON, Builtin.IMAGE_CLASSIFIER})
 ALGORITHMS = frozenset({"random", "grid", "tpe", "gaussian_process", "cma_es", "genetic"})
 
@@ -49,8 +48,6 @@ def _pipeline(spec: DataPipelineSpec) -> str | None:
 def _train(spec: TrainJobSpec, path: str) -> str | None:
     if spec.parallelism.strategy != Strategy.DATA_PARALLEL:
         return f"{path}.parallelism.strategy {spec.parallelism.strategy} is not built yet; use DataParallel"
-    if spec.compression.chosen not in COMPRESSIONS:
-        return f"{path}.compression.{spec.compression.chosen_field} is not built yet; use none, bf16, int8, int4, powerSgd, diLoCo or auto"
     if spec.model.builtin and spec.model.builtin not in BUILTINS:
         return f"{path}.model.builtin {spec.model.builtin} is not built yet; use {' or '.join(sorted(BUILTINS))}, or your own module"
     if spec.dataset.table and spec.dataset.table.version is None:

@@ -1,11 +1,8 @@
 """How gradients travel: the numbers, one rank at a time; ranks that really talk are in test_ranks.py."""
 
-import pytest
 import torch
 
-from headrace.api.compression import Compression, PowerSgd
-from headrace_workers.faults import RunFault
-from headrace_workers.train.compression.attach import exchange_of
+from headrace.api.compression import PowerSgd
 from headrace_workers.train.compression.base import Wire
 from headrace_workers.train.compression.power_sgd import PowerSgdExchange
 
@@ -95,11 +92,3 @@ def test_power_sgd_counts_its_bytes() -> None:
     run(exchange, range(1, 2))
     assert (exchange.bytes_sent, exchange.bytes_uncompressed) == (4 * (88 * 2 + 30), 4 * 1950)
     assert exchange.encoding_seconds > 0
-
-
-@pytest.mark.parametrize("name", ["topK", "sparseLoCo"])
-def test_methods_of_later_releases_are_refused(name: str) -> None:
-    """A method that is not there yet is NotSupported, with what to use instead."""
-    with pytest.raises(RunFault, match="powerSgd") as caught:
-        exchange_of(Compression.model_validate({name: {}}), 2, 0, 0)
-    assert caught.value.reason == "NotSupported"

@@ -27,6 +27,11 @@ METHODS = {
     "power_sgd": Compression(power_sgd=PowerSgd(rank=2, warmup_steps=0)),
 }
 POWER_SGD = {"powerSgd": {"rank": 2, "warmupSteps": 2}}
+RESUMED: dict[str, Any] = {
+    "diLoCo": {"diLoCo": {"localSteps": 4}},
+    "sparseLoCo": {"sparseLoCo": {"localSteps": 4}},
+    "topK": {"topK": {"fraction": 0.05, "warmupSteps": 3}},
+}
 INT4 = {"int4": {"block": 64}}
 WIDE = {"builtin": "Perceptron", "parameters": {"hidden": 64, "layers": 2}}
 
@@ -87,8 +92,9 @@ def work(rank: int, port: int, folder: str) -> None:
     done["psgd"] = trained(rank, f"file://{folder}/psgd", **plain, compression=POWER_SGD)
     done["resumed"] = trained(rank, f"file://{folder}/resumed", **plain, compression=POWER_SGD, stop_at=3)
     done["int4 whole"] = trained(rank, f"file://{folder}/int4", **plain, compression=INT4)
-    for name, stop in (("local whole", 0), ("local resumed", 1)):
-        done[name] = trained(rank, f"file://{folder}/{name}", **plain, compression={"diLoCo": {"localSteps": 4}}, stop_at=stop)  # fmt: skip
+    for name, compression in RESUMED.items():
+        done[f"{name} whole"] = trained(rank, f"file://{folder}/{name}", **plain, compression=compression)
+        done[f"{name} resumed"] = trained(rank, f"file://{folder}/{name}-resumed", **plain, compression=compression, stop_at=1)  # fmt: skip
     done["int4 resumed"] = trained(rank, f"file://{folder}/int4-resumed", **plain, compression=INT4, stop_at=3)
     try:
         trained(rank, f"file://{folder}/fault", model={"module": "tests.workers.train.user_models:fails_in_step_3"})
@@ -158,7 +164,7 @@ def test_uneven_shares_weigh_what_they_hold(ranks: list[dict[str, Any]], tmp_pat
 
 @pytest.mark.parametrize(
     ("uninterrupted", "stopped"),
-    [("psgd", "resumed"), ("int4 whole", "int4 resumed"), ("local whole", "local resumed")],
+    [("psgd", "resumed"), ("int4 whole", "int4 resumed"), *((f"{name} whole", f"{name} resumed") for name in RESUMED)],
 )
 def test_all_ranks_stop_together_and_resume_with_the_same_bits(
     ranks: list[dict[str, Any]], uninterrupted: str, stopped: str

@@ -11,7 +11,7 @@ from contextlib import nullcontext
 import torch
 
 from headrace.api.run_report import CheckpointReference, CurvePoint, Traffic
-from headrace.api.train_job import TrainJobSpec
+from headrace.api.train_job import OptimizerName, TrainJobSpec
 from headrace_workers.faults import Interrupted, RunFault
 from headrace_workers.models import build_network
 from headrace_workers.storage import Folder
@@ -24,7 +24,7 @@ from headrace_workers.train.checkpoints import (
     compression_file,
     compression_state,
 )
-from headrace_workers.train.compression import DiLoCoRounds, attach
+from headrace_workers.train.compression import attach, local_steps
 from headrace_workers.train.dataset import TRAIN, LoadedDataset, load_dataset
 from headrace_workers.train.group import Group
 from headrace_workers.train.guarded import Guarded
@@ -110,12 +110,14 @@ class Training:
             raise RunFault("ModelFailed", f"{name} has no parameters to train; return a network that has")
         self._model = group.prepare(self._network)
         self._device = next(iter(trainable.values())).device
-        self._exchange = attach(spec.compression, self._model, trainable, spec.seed)
-        self._optimizer = optimizer_of(spec.optimizer, self._network.network)
-        local = spec.compression.di_lo_co
-        self._rounds = (
-            DiLoCoRounds(local, self._network.network, trainable, self._exchange) if local and self._exchange else None
+        # With topK it is the exchange that has the momentum: what is not sent has none.
+        momentum = (
+            spec.optimizer.momentum if spec.compression.top_k and spec.optimizer.name == OptimizerName.SGD else 0.0
         )
+        self._exchange = attach(spec.compression, self._model, trainable, spec.seed, momentum)
+        inner = spec.optimizer.model_copy(update={"momentum": 0.0}) if momentum and self._exchange else spec.optimizer
+        self._optimizer = optimizer_of(inner, self._network.network)
+        self._rounds = local_steps(spec.compression, self._network.network, trainable, self._exchange)
         self._agreed_step = 0
         """The last step before this one after which all ranks had the same parameters."""
         self._window = Window()

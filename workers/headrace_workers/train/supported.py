@@ -3,15 +3,6 @@
 from headrace.api.train_job import Builtin, Strategy, TrainJobSpec
 from headrace_workers.faults import RunFault
 
-COMPRESSIONS = {
-    "none": "none",
-    "bf16": "bf16",
-    "int8": "int8",
-    "int4": "int4",
-    "power_sgd": "powerSgd",
-    "di_lo_co": "diLoCo",
-    "auto": "auto",
-}
 BUILTINS = (Builtin.PERCEPTRON, Builtin.IMAGE_CLASSIFIER)
 
 
@@ -21,10 +12,6 @@ def require_supported(spec: TrainJobSpec) -> None:
         message = (
             f"parallelism.strategy {spec.parallelism.strategy} is not in this release; use {Strategy.DATA_PARALLEL}"
         )
-        raise RunFault("NotSupported", message)
-    if spec.compression.chosen not in COMPRESSIONS:
-        field = type(spec.compression).model_fields[spec.compression.chosen]
-        message = f"compression {field.alias or spec.compression.chosen} is not in this release; use {', '.join(COMPRESSIONS.values())}"
         raise RunFault("NotSupported", message)
     if spec.model.builtin and spec.model.builtin not in BUILTINS:
         message = f"model.builtin {spec.model.builtin} is not in this release; use {', '.join(BUILTINS)}, or model.module for your own"

@@ -1,31 +1,40 @@
 """Puts the method that a spec asks for under a network that DDP has wrapped."""
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 import torch.distributed as dist
 from torch.nn.parallel import DistributedDataParallel
 
 from headrace.api.compression import Compression, Quantized
-from headrace_workers.faults import RunFault
 from headrace_workers.train.compression.auto import AutoExchange
 from headrace_workers.train.compression.base import GradientExchange, Wire
 from headrace_workers.train.compression.bf16 import BFloat16Exchange
+from headrace_workers.train.compression.local_steps import LocalSteps
 from headrace_workers.train.compression.none import PlainExchange
 from headrace_workers.train.compression.power_sgd import PowerSgdExchange
 from headrace_workers.train.compression.quantized import QuantizedExchange
+from headrace_workers.train.compression.sparse_lo_co import SparseLoCoExchange
+from headrace_workers.train.compression.top_k import TopKExchange
 
 
 def attach(
-    compression: Compression, model: torch.nn.Module, names: dict[str, torch.nn.Parameter], seed: int
+    compression: Compression,
+    model: torch.nn.Module,
+    names: dict[str, torch.nn.Parameter],
+    seed: int,
+    momentum: float = 0.0,
 ) -> GradientExchange | None:
     """Registers the method's hook, once, before the first backward; none where nothing is exchanged.
 
-    `names` are the trainable parameters by name, the same on every rank. Methods with local steps have no hook: their
-    rounds call the exchange.
+    `names` are the trainable parameters by name, the same on every rank; `momentum` is what topK takes over from the
+    optimizer. Methods with local steps have no hook: their rounds call the exchange.
     """
     if not isinstance(model, DistributedDataParallel):
         return None
-    exchange = exchange_of(compression, dist.get_world_size(), dist.get_rank(), seed)
-    if compression.di_lo_co is not None:
+    exchange = exchange_of(compression, dist.get_world_size(), dist.get_rank(), seed, momentum=momentum)
+    if compression.di_lo_co or compression.sparse_lo_co:
         return exchange
     name_of = {id(parameter): name for name, parameter in names.items()}
 
@@ -41,29 +50,34 @@ def attach(
     return exchange
 
 
+def local_steps(
+    compression: Compression, network: torch.nn.Module, names: dict[str, torch.nn.Parameter], exchange: GradientExchange | None
+) -> LocalSteps | None:  # fmt: skip
+    """The rounds of a method with local steps; none for others, and where nothing is exchanged."""
+    if exchange and compression.di_lo_co:
+        return LocalSteps(compression.di_lo_co.local_steps, network, names, exchange)
+    if exchange and compression.sparse_lo_co:
+        return LocalSteps(compression.sparse_lo_co.local_steps, network, names, exchange, momentum=0.0)
+    return None
+
+
 def exchange_of(
-    compression: Compression, world_size: int, rank: int, seed: int, wire: Wire | None = None
+    compression: Compression, world_size: int, rank: int, seed: int, wire: Wire | None = None, momentum: float = 0.0
 ) -> GradientExchange:
     """The method by its name in the spec."""
-    if compression.none is not None:
-        return PlainExchange(world_size, wire)
-    if compression.bf16 is not None:
-        return BFloat16Exchange(world_size, wire)
-    if compression.int8 is not None:
-        return QuantizedExchange(world_size, rank, 8, compression.int8, wire)
-    if compression.int4 is not None:
-        return QuantizedExchange(world_size, rank, 4, compression.int4, wire)
-    if compression.power_sgd is not None:
-        return PowerSgdExchange(world_size, compression.power_sgd, seed, wire)
-    if compression.di_lo_co is not None:
-        return QuantizedExchange(world_size, rank, 4, Quantized(), wire)
-    if compression.auto is not None:
 
-        def by_name(name: str) -> GradientExchange:
-            return exchange_of(Compression.model_validate({name: {}}), world_size, rank, seed, wire)
+    def by_name(name: str) -> GradientExchange:
+        return exchange_of(Compression.model_validate({name: {}}), world_size, rank, seed, wire)
 
-        return AutoExchange(world_size, compression.auto, by_name, wire)
-    message = (
-        f"compression {compression.chosen} is not in this release; use none, bf16, int8, int4, powerSgd, diLoCo or auto"
-    )
-    raise RunFault("NotSupported", message)
+    makers: dict[str, Callable[[Any], GradientExchange]] = {
+        "none": lambda _: PlainExchange(world_size, wire),
+        "bf16": lambda _: BFloat16Exchange(world_size, wire),
+        "int8": lambda settings: QuantizedExchange(world_size, rank, 8, settings, wire),
+        "int4": lambda settings: QuantizedExchange(world_size, rank, 4, settings, wire),
+        "power_sgd": lambda settings: PowerSgdExchange(world_size, settings, seed, wire),
+        "top_k": lambda settings: TopKExchange(world_size, settings, momentum, wire),
+        "di_lo_co": lambda _: QuantizedExchange(world_size, rank, 4, Quantized(), wire),
+        "sparse_lo_co": lambda settings: SparseLoCoExchange(world_size, settings, wire),
+        "auto": lambda settings: AutoExchange(world_size, settings, by_name, wire),
+    }
+    return makers[compression.chosen](getattr(compression, compression.chosen))

@@ -7,7 +7,7 @@ State is kept by parameter name, never by bucket or position, so that it survive
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -68,6 +68,16 @@ class GradientExchange(ABC):
         """Sums over the ranks in place, and counts the bytes."""
         self.bytes_sent += self.ring_bytes(tensor)
         self.wire.add_up(tensor)
+
+    def average_exactly(self, tensors: Sequence[torch.Tensor]) -> None:
+        """Averages tensors over the ranks in place, by one sum."""
+        if not tensors:
+            return
+        flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
+        self.add_up(flat)
+        flat.div_(self.world_size)
+        for tensor, part in zip(tensors, flat.split([tensor.numel() for tensor in tensors]), strict=True):
+            tensor.copy_(part.view_as(tensor))
 
     def ring_bytes(self, tensor: torch.Tensor) -> int:
         """What one rank sends for a ring all-reduce of the tensor: 2 (W - 1) / W of its bytes."""

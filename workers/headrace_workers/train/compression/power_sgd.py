@@ -39,11 +39,11 @@ class PowerSgdExchange(GradientExchange):
             matrices = {name: self._with_error(name, gradients[name]) for name in names}
             lefts = {name: matrix @ self._right(name, matrix) for name, matrix in matrices.items()}
             whole = {name: gradient for name, gradient in gradients.items() if name not in matrices}
-        self._average_together([*whole.values(), *lefts.values()])
+        self.average_exactly([*whole.values(), *lefts.values()])
         with self.encoding():
             lefts = {name: torch.linalg.qr(left)[0] for name, left in lefts.items()}
             self._rights = {**self._rights, **{name: matrix.T @ lefts[name] for name, matrix in matrices.items()}}
-        self._average_together([self._rights[name] for name in names])
+        self.average_exactly([self._rights[name] for name in names])
         with self.encoding():
             for name, matrix in matrices.items():
                 approximation = lefts[name] @ self._rights[name].T
@@ -88,11 +88,3 @@ class PowerSgdExchange(GradientExchange):
             drawn = torch.randn(matrix.shape[1], rank, generator=torch.Generator().manual_seed(number))
             right = drawn.to(matrix.device, matrix.dtype)
         return right.to(matrix.device)
-
-    def _average_together(self, tensors: list[torch.Tensor]) -> None:
-        """Averages several tensors in place with one collective."""
-        flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
-        self.add_up(flat)
-        flat.div_(self.world_size)
-        for tensor, part in zip(tensors, flat.split([tensor.numel() for tensor in tensors]), strict=True):
-            tensor.copy_(part.view_as(tensor))

@@ -1,16 +1,15 @@
-"""DiLoCo: workers take steps of their own and then exchange how far they went (Douillard et al., 2023).
+"""Workers take steps of their own and then exchange how far they went (DiLoCo, Douillard et al., 2023).
 
 A round is so many local steps of the spec's optimizer. At its end the mean over the ranks of (start - end), the outer
-gradient, moves everybody's start by a Nesterov step; all ranks go on from there. It travels as 4-bit integers with error
-feedback (as FP4 in Streaming DiLoCo, Douillard et al., 2025). The ranks' own optimizers are never exchanged. Buffers that
-hold floats are averaged whole.
+gradient, moves everybody's start by a Nesterov step; all ranks go on from there. How it travels is the exchange's business:
+as 4-bit integers with error feedback for diLoCo (as FP4 in Streaming DiLoCo, Douillard et al., 2025), sparse for
+sparseLoCo. The ranks' own optimizers are never exchanged. Buffers that hold floats are averaged whole.
 """
 
 from collections.abc import Mapping
 
 import torch
 
-from headrace.api.compression import DiLoCo
 from headrace_workers.train.compression.base import GradientExchange
 
 OUTER_RATE = 0.7
@@ -18,14 +17,16 @@ OUTER_MOMENTUM = 0.9
 OUTER = "outer/"
 
 
-class DiLoCoRounds:
+class LocalSteps:
     """The rounds of one rank. `parameters` are the trainable ones by name, the same on all ranks when it starts."""
 
     def __init__(
-        self, settings: DiLoCo, network: torch.nn.Module, parameters: Mapping[str, torch.nn.Parameter], exchange: GradientExchange,
+        self, steps: int, network: torch.nn.Module, parameters: Mapping[str, torch.nn.Parameter], exchange: GradientExchange,
+        momentum: float = OUTER_MOMENTUM,
     ) -> None:  # fmt: skip
-        """Starts the first round at the parameters as they are."""
-        self._steps = settings.local_steps
+        """Starts the first round, of so many steps, at the parameters as they are."""
+        self._steps = steps
+        self._outer_momentum = momentum
         self._parameters = parameters
         self._buffers = [buffer for buffer in network.buffers() if buffer.is_floating_point()]
         self._exchange = exchange
@@ -47,8 +48,8 @@ class DiLoCoRounds:
         # Plain training would have sent a gradient at each of these steps.
         self._exchange.bytes_uncompressed += (taken - 1) * self._exchange.ring_bytes(went)
         for name, gradient in outer.items():
-            momentum = self._momentum[name].mul_(OUTER_MOMENTUM).add_(gradient)
-            self._start[name].sub_(gradient.add(momentum, alpha=OUTER_MOMENTUM), alpha=OUTER_RATE)
+            momentum = self._momentum[name].mul_(self._outer_momentum).add_(gradient)
+            self._start[name].sub_(gradient.add(momentum, alpha=self._outer_momentum), alpha=OUTER_RATE)
             self._parameters[name].copy_(self._start[name])
         for buffer in self._buffers:
             self._exchange.add_up(buffer)

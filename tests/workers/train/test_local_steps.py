@@ -5,9 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import torch
 
-from headrace.api.compression import DiLoCo
 from headrace_workers.train.compression.base import GradientExchange, Wire
-from headrace_workers.train.compression.di_lo_co import OUTER_MOMENTUM, OUTER_RATE, DiLoCoRounds
+from headrace_workers.train.compression.local_steps import OUTER_MOMENTUM, OUTER_RATE, LocalSteps
 from headrace_workers.train.compression.none import PlainExchange
 from tests.workers.train.threads import wires_of_threads
 
@@ -20,7 +19,7 @@ class Rank:
         self.network = torch.nn.Sequential(torch.nn.Linear(3, 2), torch.nn.BatchNorm1d(2))
         self.parameters = dict(self.network.named_parameters())
         self.exchange = exchange
-        self.rounds = DiLoCoRounds(DiLoCo(local_steps=steps), self.network, self.parameters, exchange)
+        self.rounds = LocalSteps(steps, self.network, self.parameters, exchange)
 
     def go(self, far: float) -> None:
         """Moves every parameter, and the norm's mean, by so much; then ends the round."""
