@@ -21,7 +21,6 @@ pytestmark = pytest.mark.cluster
 ROOT = Path(__file__).parents[2]
 COMMAND_SECONDS = 90
 START_SECONDS = 30
-DEFINITIONS = "crd/datapipelines.headrace.dev"
 
 PIPELINE = """
 apiVersion: headrace.dev/v1alpha1
@@ -56,28 +55,6 @@ metadata: {name: nobody}
 Typed = Callable[..., subprocess.CompletedProcess[str]]
 
 
-@pytest.fixture(scope="module")
-def definitions(cluster: Cluster) -> Iterator[None]:
-    """The CustomResourceDefinitions; they go again if they came for the tests, since Helm wants to bring its own."""
-    if cluster.kubectl("get", DEFINITIONS, "--ignore-not-found"):
-        yield
-        return
-    cluster.kubectl("apply", "--server-side", "--filename", str(ROOT / "crds"))
-    deadline = time.monotonic() + START_SECONDS
-    while not _are_served(cluster):
-        assert time.monotonic() < deadline, f"the definitions are not served within {START_SECONDS} s"
-        time.sleep(0.5)
-    yield
-    cluster.kubectl("delete", "--filename", str(ROOT / "crds"), "--timeout=50s")
-
-
-def _are_served(cluster: Cluster) -> bool:
-    try:
-        return bool(cluster.get("dp,tj,tune,ie", "--all-namespaces"))
-    except AssertionError:
-        return False
-
-
 @pytest.fixture
 def typed(cluster: Cluster, namespace: str, tmp_path: Path) -> Typed:
     """Runs a command of `headrace` in a folder of its own."""
@@ -93,7 +70,7 @@ def typed(cluster: Cluster, namespace: str, tmp_path: Path) -> Typed:
 
 
 @pytest.fixture
-def operator(cluster: Cluster, definitions: None, namespace: str, tmp_path: Path) -> Iterator[None]:
+def operator(cluster: Cluster, defined: Cluster, namespace: str, tmp_path: Path) -> Iterator[None]:
     """An operator of the test's namespace, outside the cluster."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -172,7 +149,7 @@ def test_from_run_to_delete(cluster: Cluster, operator: None, namespace: str, ty
 
 
 def test_ctrl_c_leaves_the_object(
-    cluster: Cluster, definitions: None, namespace: str, typed: Typed, tmp_path: Path
+    cluster: Cluster, defined: Cluster, namespace: str, typed: Typed, tmp_path: Path
 ) -> None:
     """SIGINT ends run with 130; the object stays."""
     words = command("run", "-n", namespace, "one.yaml")
@@ -212,7 +189,7 @@ def test_ctrl_c_where_no_node_has_room(
 
 
 def test_what_another_manager_set_is_not_taken_from_it(
-    cluster: Cluster, definitions: None, namespace: str, typed: Typed, tmp_path: Path
+    cluster: Cluster, defined: Cluster, namespace: str, typed: Typed, tmp_path: Path
 ) -> None:
     """The same manifest is unchanged, though the server's defaults differ from what was written; another value is refused."""
     cluster.kubectl("apply", "--server-side", "--field-manager=argocd", "--namespace", namespace, "--filename=-", manifest=PIPELINE)  # fmt: skip
@@ -227,7 +204,7 @@ def test_what_another_manager_set_is_not_taken_from_it(
 
 
 def test_who_may_not_look_is_told_so(
-    cluster: Cluster, definitions: None, namespace: str, typed: Typed, tmp_path: Path
+    cluster: Cluster, defined: Cluster, namespace: str, typed: Typed, tmp_path: Path
 ) -> None:
     """A user without rights gets the API server's sentence and a remedy."""
     cluster.apply(namespace, NOBODY)
@@ -243,7 +220,7 @@ def test_who_may_not_look_is_told_so(
 
 
 def test_a_log_is_followed_to_its_end(
-    cluster: Cluster, definitions: None, operator_image: str, namespace: str, typed: Typed
+    cluster: Cluster, defined: Cluster, operator_image: str, namespace: str, typed: Typed
 ) -> None:
     """-f copies a real pod's lines as they come, and ends with the object; afterwards the log is printed whole."""
     cluster.apply(namespace, PIPELINE)

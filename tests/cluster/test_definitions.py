@@ -18,7 +18,7 @@ from headrace.api.meta import API_VERSION, GROUP, VERSION, Kind
 from headrace.kube.client import Api, ApiError, NotFound, Refused
 from tests.cluster.conftest import Cluster
 from tests.cluster.manifests.minimal import MINIMAL, TRAIN, Wire, manifest, spec_model
-from tests.cluster.manifests.server import DRY, RESOURCES, Verdict, apply_definitions, connection, judge
+from tests.cluster.manifests.server import DRY, RESOURCES, Verdict, connection, judge
 
 APPLY_SECONDS = 30
 CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
@@ -41,13 +41,6 @@ SHOWN: dict[Kind, list[str]] = {
     Kind.INFERENCE_ENDPOINT: ["NAME", "STATE", "STABLE", "CANDIDATE", "WEIGHT", "AGE", "case", "Waiting"],
 }  # fmt: skip
 AGE = 1
-
-
-@pytest.fixture(scope="module")
-def defined(cluster: Cluster) -> Cluster:
-    """The cluster, with the definitions."""
-    apply_definitions(cluster)
-    return cluster
 
 
 @pytest.fixture(scope="module")

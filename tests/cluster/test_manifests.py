@@ -25,18 +25,17 @@ from tests.cluster.manifests.limits import limit_cases, rules_of
 from tests.cluster.manifests.minimal import manifest, spec_model
 from tests.cluster.manifests.oddities import odd_cases
 from tests.cluster.manifests.rules import rule_cases
-from tests.cluster.manifests.server import RESOURCES, Verdict, apply_definitions, connection, judge_all
+from tests.cluster.manifests.server import RESOURCES, Verdict, connection, judge_all
 
 CASES = {case.name: case for case in (*rule_cases(), *limit_cases(), *odd_cases())}
 
 
 @pytest.fixture(scope="module")
-def verdicts(cluster: Cluster) -> dict[str, Verdict]:
+def verdicts(defined: Cluster) -> dict[str, Verdict]:
     """The API server's verdict on every case, from a dry run each."""
-    apply_definitions(cluster)
 
     async def ask() -> dict[str, Verdict]:
-        async with connection(cluster) as api:
+        async with connection(defined) as api:
             requests = [("POST", RESOURCES[_kind(case)].path("default"), case.manifest) for case in CASES.values()]
             return dict(zip(CASES, await judge_all(api, requests), strict=True))
 
@@ -117,15 +116,14 @@ EDITING = list(editing())
 
 
 @pytest.fixture(scope="module")
-def edited(cluster: Cluster) -> Editing:
+def edited(defined: Cluster) -> Editing:
     """By kind, state and edit: the object that is stored, and the API server's verdict on the edit."""
-    apply_definitions(cluster)
     namespace = f"test-{uuid.uuid4().hex[:8]}"
-    cluster.kubectl("create", "namespace", namespace)
+    defined.kubectl("create", "namespace", namespace)
     try:
-        return asyncio.run(_edit_all(cluster, namespace))
+        return asyncio.run(_edit_all(defined, namespace))
     finally:
-        cluster.kubectl("delete", "namespace", namespace, "--wait=false")
+        defined.kubectl("delete", "namespace", namespace, "--wait=false")
 
 
 async def _edit_all(cluster: Cluster, namespace: str) -> Editing:

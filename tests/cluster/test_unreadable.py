@@ -8,7 +8,7 @@ import pytest
 
 from headrace.api.meta import API_VERSION, Kind
 from headrace.kube.resources import BY_KIND, EVENT
-from tests.cluster.conftest import CRDS, Cluster
+from tests.cluster.conftest import Cluster, define
 from tests.cluster.scene import RECOVERY_SECONDS, Scene, scene
 from tests.cluster.test_cluster_up import needs_node
 
@@ -22,12 +22,7 @@ def server(defined: Cluster, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluste
     needs_node(defined, "kwok")
     monkeypatch.setenv("KUBECONFIG", str(defined.kubeconfig))
     yield defined
-    restore(defined)
-
-
-def restore(cluster: Cluster) -> None:
-    """Has all rules hold."""
-    cluster.kubectl("apply", "--server-side", "--force-conflicts", f"--filename={CRDS}")
+    define(defined)
 
 
 async def test_an_object_that_cannot_be_read(tmp_path: Path, server: Cluster) -> None:
@@ -40,7 +35,7 @@ async def test_an_object_that_cannot_be_read(tmp_path: Path, server: Cluster) ->
         }
         await stage.patch(DEFINITION, {"spec": spec})
         await stage.until("an odd object is taken", lambda: _made(stage), RECOVERY_SECONDS)
-        restore(server)
+        define(server)
         await stage.until("its status says so", lambda: _says(stage), RECOVERY_SECONDS)
         await stage.until("an Event says so", lambda: _told(stage), RECOVERY_SECONDS)
         good = (await stage.get(Kind.DATA_PIPELINE))["spec"]

@@ -1,23 +1,20 @@
-"""The API server as the tests of manifests use it: one connection, the definitions applied, dry runs as kubectl makes them."""
+"""The API server as the tests of manifests use it: one connection, dry runs as kubectl makes them."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from kubernetes.aio import config
 from kubernetes.aio.client.api_client import ApiClient
 from kubernetes.aio.client.configuration import Configuration
 
-from headrace.api.crds import PLURALS
-from headrace.api.meta import GROUP, Kind
+from headrace.api.meta import Kind
 from headrace.kube.client import Api, Refused
 from headrace.kube.resources import CUSTOM
 from tests.cluster.conftest import Cluster
 
-DEFINITIONS = Path(__file__).parents[3] / "crds"
 RESOURCES = {Kind(resource.kind): resource for resource in CUSTOM}
 DRY = {"dryRun": "All", "fieldValidation": "Strict"}
 """What `kubectl apply --dry-run=server` asks for."""
@@ -31,15 +28,6 @@ class Verdict:
 
     object: Mapping[str, Any] | None
     message: str = ""
-
-
-def apply_definitions(cluster: Cluster) -> None:
-    """The definitions as they are in the repository, in effect."""
-    cluster.kubectl("apply", "--server-side", "--force-conflicts", f"--filename={DEFINITIONS}")
-    names = [f"crd/{plural}.{GROUP}" for plural in PLURALS.values()]
-    cluster.kubectl("wait", "--for=condition=Established", "--timeout=30s", *names)
-    # The first request after a change compiles all rules, which takes seconds on a busy machine.
-    cluster.kubectl("get", ",".join(PLURALS.values()), "--namespace=default")
 
 
 @asynccontextmanager
