@@ -27,7 +27,7 @@ from on_the_wire import METHODS, on_the_wire
 from slow_network import slow_network
 
 from headrace.api.compression import Compression
-from headrace_workers.train.compression.attach import exchange_of
+from headrace_workers.train.compression.choose import exchange_of
 from headrace_workers.train.compression.base import Wire
 
 PLAIN = "none"

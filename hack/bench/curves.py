@@ -18,7 +18,7 @@ from learning import Batch, Task  # noqa: E402
 
 from headrace.api.compression import Compression  # noqa: E402
 from headrace_workers.train.compression import GradientExchange, local_steps  # noqa: E402
-from headrace_workers.train.compression.attach import exchange_of  # noqa: E402
+from headrace_workers.train.compression.choose import exchange_of  # noqa: E402
 from headrace_workers.train.compression.local_steps import LocalSteps  # noqa: E402
 from tests.workers.train.threads import wires_of_threads  # noqa: E402
 

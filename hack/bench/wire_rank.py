@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """One rank of the benchmark of compression, in its own network namespace; prints a line of JSON for each measurement.
 
-Methods take turns, each with a network of its own wrapped by DDP as a worker's is.
+Methods take turns, each with a network of its own: `none` is torch's own DDP as it comes, the others are ours.
 """
 
 import argparse
@@ -10,12 +10,12 @@ import json
 import os
 import sys
 import time
-from contextlib import nullcontext
 from datetime import timedelta
 from pathlib import Path
 
 import torch
 import torch.distributed as dist
+from torch.nn.parallel import DistributedDataParallel
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -23,8 +23,8 @@ from learning import TASKS, Task
 from slow_network import DEVICE, LEADER
 
 from headrace.api.compression import Compression
-from headrace_workers.train.compression import attach, local_steps
-from headrace_workers.train.group import distributed
+from headrace_workers.train.bucket import Bucket
+from headrace_workers.train.compression import exchange_of, local_steps
 
 
 def sent_bytes() -> int:
@@ -36,10 +36,11 @@ def measure(task: Task, method: Compression, rate: float, seed: int, steps: int,
     """Trains for so many steps; seconds, bytes and encoding a step without the first `warm` ones, the loss, and whether ranks agree."""
     torch.manual_seed(seed)
     network = task.build()
-    model = distributed(network)
-    exchange = attach(method, model, dict(network.named_parameters()), seed)
-    assert exchange is not None
-    rounds = local_steps(method, network, dict(network.named_parameters()), exchange)
+    plain = DistributedDataParallel(network) if method.none else None
+    parameters = dict(network.named_parameters())
+    bucket = None if plain else Bucket(parameters)
+    exchange = exchange_of(method, dist.get_world_size(), dist.get_rank(), seed)
+    rounds = local_steps(method, network, parameters, exchange)
     since = 0
     optimizer, batches = task.optimizer(network, rate), task.batches(seed, dist.get_rank())
     started = sent = encoding = 0.0
@@ -48,9 +49,13 @@ def measure(task: Task, method: Compression, rate: float, seed: int, steps: int,
             dist.barrier()
             started, sent, encoding = time.perf_counter(), float(sent_bytes()), exchange.encoding_seconds
         exchange.step = step
-        optimizer.zero_grad()
-        with model.no_sync() if rounds else nullcontext():
-            task.loss(model, next(batches)).backward()
+        if bucket:
+            bucket.clear()
+        else:
+            optimizer.zero_grad()
+        task.loss(plain or network, next(batches)).backward()
+        if bucket and not rounds:
+            exchange.exchange(bucket.flat, bucket.gradients)
         optimizer.step()
         since += 1
         if rounds and (rounds.ends(step) or step == steps):

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from headrace.api.compression import Auto, Compression, LossPolicy
-from headrace_workers.train.compression.attach import exchange_of
+from headrace_workers.train.compression.choose import exchange_of
 from headrace_workers.train.compression.auto import AutoExchange
 from headrace_workers.train.compression.base import Wire
 from tests.workers.train.threads import wires_of_threads

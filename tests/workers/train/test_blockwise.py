@@ -9,11 +9,11 @@ from headrace_workers.train.compression.blockwise import Blockwise
 
 def encoded(code: Blockwise, values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Codes, scales and the error that is left."""
-    error = torch.zeros_like(values)
+    error, lost = torch.zeros_like(values), torch.zeros_like(values)
     codes = torch.zeros(code.code_bytes(len(values)), dtype=torch.uint8)
     scales = torch.zeros(code.scales(len(values)))
-    code.encode(values, error, codes, scales)
-    return codes, scales, error
+    code.encode(values, error, lost, codes, scales)
+    return codes, scales, lost
 
 
 def by_definition(values: torch.Tensor, bits: int, block: int) -> torch.Tensor:
@@ -48,7 +48,7 @@ def test_an_error_is_added_before_the_next_encoding(bits: int) -> None:
     error, total = torch.zeros(512), torch.zeros(512)
     codes, scales = torch.zeros(code.code_bytes(512), dtype=torch.uint8), torch.zeros(4)
     for _ in range(50):
-        code.encode(values, error, codes, scales)
+        code.encode(values, error, error, codes, scales)
         code.add(codes, scales, total)
     torch.testing.assert_close(total + error, 50 * values, rtol=1e-4, atol=1e-4)
 
@@ -93,7 +93,7 @@ def test_torch_and_numba_agree(bits: int, monkeypatch: pytest.MonkeyPatch) -> No
     elsewhere = values.as_subclass(Elsewhere)
     error, scales = torch.zeros(4096).as_subclass(Elsewhere), torch.zeros(64).as_subclass(Elsewhere)
     codes = torch.zeros_like(compiled[0]).as_subclass(Elsewhere)
-    code.encode(elsewhere, error, codes, scales)
+    code.encode(elsewhere, error, error, codes, scales)
     out = torch.zeros(4096).as_subclass(Elsewhere)
     code.add(codes, scales, out)
     assert torch.equal(scales.as_subclass(torch.Tensor), compiled[1])

@@ -13,8 +13,8 @@ from headrace.api.compression import BFloat16, Compression, PowerSgd, Quantized,
 from headrace_workers.faults import Interrupted, RunFault
 from headrace_workers.storage import Folder
 from headrace_workers.train.checkpoints import WEIGHTS, Checkpoints
-from headrace_workers.train.compression.attach import exchange_of
-from headrace_workers.train.group import Group, distributed
+from headrace_workers.train.compression.choose import exchange_of
+from headrace_workers.train.group import Group
 from headrace_workers.train.loop import Snapshot, fit
 from tests.workers.train.builders import blobs, train_spec
 from tests.workers.train.pods import free_port
@@ -51,7 +51,7 @@ def averaged(compression: Compression, rank: int) -> tuple[torch.Tensor, torch.T
 
 def trained(rank: int, folder: str, stop_at: int = 0, **changes: Any) -> dict[str, Any]:
     """Trains with both ranks; with `stop_at`, rank 1 wants a stop from that step on and then both resume."""
-    group = Group(rank, 2, distributed)
+    group = Group(rank, 2)
     spec = train_spec(**changes)
     seen = {"step": 0}
 
@@ -191,7 +191,7 @@ def test_traffic_says_what_compression_saved(ranks: list[dict[str, Any]]) -> Non
 
 
 def test_a_model_that_raises_is_told_from_a_lost_peer(ranks: list[dict[str, Any]]) -> None:
-    """The user's exception inside DDP is ModelFailed with its file, line and step."""
+    """The user's exception is ModelFailed with its file, line and step."""
     reason, message = ranks[0]["fault"]
     assert reason == "ModelFailed"
     assert "ValueError: no more" in message and "user_models.py:" in message and "step 3" in message

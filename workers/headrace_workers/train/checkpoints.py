@@ -59,7 +59,7 @@ class CheckpointState(Model):
     ] = None
     curve: Annotated[tuple[CurvePoint, ...], Field(description="The run's curve so far.")] = ()
     window_loss: Annotated[float, Field(description="The sum of training losses since the curve's last point.")] = 0.0
-    window_steps: Annotated[int, Field(ge=0, description="Steps since the curve's last point.")] = 0
+    window_steps: Annotated[float, Field(ge=0, description="Steps since the curve's last point.")] = 0.0
     traffic: Annotated[Traffic, Field(description="What gradients cost so far.")] = Traffic()
     files: Annotated[dict[str, str], Field(description="SHA-256 of each file.")] = {}
 

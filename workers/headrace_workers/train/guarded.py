@@ -1,6 +1,6 @@
 """The user's network with a guard around its forward pass, so that its own faults are told from those of the group.
 
-It sits inside DDP: an exception of the network's code passes through here, one of a lost peer does not.
+An exception of the network's code passes through here, one of a lost peer does not.
 """
 
 import torch

@@ -1,19 +1,21 @@
 """One rank's training loop: the same for a run over many workers and for a single-process trial.
 
-Everything random is a function of (seed, epoch) or (seed, step, rank), so a run that resumes from a checkpoint at the
-same world size ends with the same bits. It never talks to Ray, to the report or to the operator: callbacks do.
+Training is a sequence of moves: resume, a step, talk, evaluate, save. Which move is next is a function of the state that
+all ranks have in common, so that they agree on it without a word; a move that fails for want of a peer has changed
+nothing, and is made again by the ranks that are left. Everything random is a function of (seed, epoch) or (seed, step,
+rank), so a run that resumes from a checkpoint at the same world size ends with the same bits. The loop never talks to
+Ray, to the report or to the operator: callbacks do.
 """
 
 import math
 from collections.abc import Callable
-from contextlib import nullcontext
+from enum import StrEnum
 
 import torch
 
 from headrace.api.run_report import CheckpointReference, CurvePoint, Traffic
-from headrace.api.train_job import OptimizerName, TrainJobSpec
+from headrace.api.train_job import TrainJobSpec
 from headrace_workers.faults import Interrupted, RunFault
-from headrace_workers.models import build_network
 from headrace_workers.storage import Folder
 from headrace_workers.train.checkpoints import (
     OPTIMIZER,
@@ -22,26 +24,34 @@ from headrace_workers.train.checkpoints import (
     CheckpointState,
     DataSchema,
     compression_file,
-    compression_state,
 )
-from headrace_workers.train.compression import attach, local_steps
 from headrace_workers.train.dataset import TRAIN, LoadedDataset, load_dataset
-from headrace_workers.train.group import Group
-from headrace_workers.train.guarded import Guarded
+from headrace_workers.train.group import Group, PeerLost
+from headrace_workers.train.handover import Common, packed, unpacked
+from headrace_workers.train.learner import Learner
 from headrace_workers.train.losses import criterion_of
 from headrace_workers.train.metrics import evaluate, require_defined
-from headrace_workers.train.optimizers import optimizer_of, optimizer_tensors, restore_optimizer
-from headrace_workers.train.order import Order, seed_everything, share
+from headrace_workers.train.order import Order
 from headrace_workers.train.progress import FitResult, Snapshot
 from headrace_workers.train.window import Window
 
-__all__ = ["FitResult", "Group", "Snapshot", "fit", "load_dataset"]
+__all__ = ["FitResult", "Group", "Snapshot", "Training", "fit", "load_dataset"]
 
-INNER = "inner/"
-"""Starts the names of a rank's own optimizer's state, where optimizers differ."""
 CURVE_POINTS = 100
 MOST_CURVE_POINTS = 1000
 """Points kept of a curve whose every step is evaluated: then every second is dropped."""
+
+
+class Move(StrEnum):
+    """What the ranks do together."""
+
+    RESUME = "Resume"
+    STEP = "Step"
+    PART = "Part"
+    TALK = "Talk"
+    EVALUATE = "Evaluate"
+    MARK = "Mark"
+    SAVE = "Save"
 
 
 def fit(
@@ -54,247 +64,264 @@ def fit(
     should_stop: Callable[[], bool],
     checkpoints: Folder | None = None,
     on_start: Callable[[int | None], None] = lambda resumed_from: None,
+    on_change: Callable[[int], None] = lambda step: None,
 ) -> FitResult:
     """Trains to the end and leaves a checkpoint of the last step in `checkpoints` (absent: checkpoints/ of `storage`).
 
-    `on_start` hears the step that the loop resumes from, or none. `on_progress` is called on rank 0, several times a
-    second at most, at every evaluation and at every checkpoint; what it raises ends the loop. When `should_stop` is true
-    on any rank, all ranks save a checkpoint and raise Interrupted.
+    `on_start` hears the step that the loop resumes from, or none, and `on_change` the step at which the group became
+    another. `on_progress` is called on rank 0, several times a second at most, at every evaluation and at every
+    checkpoint; what it raises ends the loop. When `should_stop` is true on any rank, all ranks save a checkpoint and
+    raise Interrupted. Left is raised on a rank that the others go on without.
     """
     store = Checkpoints(checkpoints or storage.sub("checkpoints"), spec.checkpoints.keep)
-    training = Training(spec, data, store, group)
-    resumed_from = training.resume()
-    on_start(resumed_from)
-    while training.step < training.total:
-        training.advance()
-        if not training.talks:
+    training = Training(spec, data, store, group, should_stop)
+    while not training.is_done:
+        try:
+            if not group.formed:
+                group.form(training)
+                if training.moves:
+                    on_change(training.step)
+            move = training.move()
+        except PeerLost as lost:
+            group.lose(lost)
             continue
-        stopping = training.talk(should_stop())
-        if training.evaluates:
-            training.evaluate()
-        if training.marks:
-            training.mark()
-        saved = training.save() if training.saves or stopping else None
+        if move == Move.RESUME:
+            on_start(training.resumed_from)
+        if not training.is_told:
+            continue
         if group.leads:
-            on_progress(training.snapshot(saved))
-        if stopping and training.step < training.total:
+            on_progress(training.snapshot())
+        if training.stopping and training.step < training.total:
             raise Interrupted
-    return FitResult(dict(training.metrics or {}), training.step, resumed_from, training.traffic)
+        if training.regroups:
+            group.reform()
+    return FitResult(dict(training.metrics or {}), training.step, training.resumed_from, training.traffic)
 
 
 class Training:
-    """The state of one rank's training between two steps, and the ways it moves on."""
+    """The state of one rank's training between two moves, and the moves."""
 
-    def __init__(self, spec: TrainJobSpec, data: LoadedDataset, store: Checkpoints, group: Group) -> None:
-        """Builds network, optimizer and gradient exchange; RunFault says what of the spec or the data does not fit."""
+    def __init__(
+        self, spec: TrainJobSpec, data: LoadedDataset, store: Checkpoints, group: Group, should_stop: Callable[[], bool]
+    ) -> None:
+        """Builds what learns; RunFault says what of the spec or the data does not fit."""
         for split in (TRAIN, spec.evaluation.split):
             if not len(data.splits.get(split, ())):
                 raise RunFault(
                     "SplitMissing",
                     f"the dataset has no records in split {split}, only in {', '.join(sorted(data.splits)) or 'none'}; add a split step",
                 )
-        self._spec, self._data, self._store, self._group = spec, data, store, group
-        self._train = data.splits[TRAIN]
-        self._order = Order(spec.seed, len(self._train), spec.batch_size)
+        self._spec, self._data, self._store, self._group, self._should_stop = spec, data, store, group, should_stop
+        self._order = Order(spec.seed, len(data.splits[TRAIN]), spec.batch_size)
         self._criterion = criterion_of(spec.loss, data)
         require_defined(spec.evaluation.metrics, self._criterion, data)
-        seed_everything(spec.seed)
-        name = str(spec.model.builtin or spec.model.module)
-        self._network = Guarded(
-            build_network(spec.model, data.shape, self._criterion.outputs), name, self._criterion.outputs
-        )
-        trainable = {
-            name: parameter for name, parameter in self._network.network.named_parameters() if parameter.requires_grad
-        }
-        if not trainable:
-            raise RunFault("ModelFailed", f"{name} has no parameters to train; return a network that has")
-        self._model = group.prepare(self._network)
-        self._device = next(iter(trainable.values())).device
-        # With topK it is the exchange that has the momentum: what is not sent has none.
-        momentum = (
-            spec.optimizer.momentum if spec.compression.top_k and spec.optimizer.name == OptimizerName.SGD else 0.0
-        )
-        self._exchange = attach(spec.compression, self._model, trainable, spec.seed, momentum)
-        inner = spec.optimizer.model_copy(update={"momentum": 0.0}) if momentum and self._exchange else spec.optimizer
-        self._optimizer = optimizer_of(inner, self._network.network)
-        self._rounds = local_steps(spec.compression, self._network.network, trainable, self._exchange)
+        self._learner = Learner(spec, data, self._criterion, group)
         self._agreed_step = 0
         """The last step before this one after which all ranks had the same parameters."""
         self._window = Window()
         self._curve: tuple[CurvePoint, ...] = ()
-        self._earlier_traffic = Traffic()
         self._next_talk = 1
-        self._point, self._mean = False, 0.0
+        self._point, self._tells = False, False
+        self._pending: tuple[Move, ...] = (Move.RESUME,)
+        self._leaving: tuple[int, ...] = ()
+        """The ranks that go after the next step, at which everybody pays what it owes."""
+        self._saved: CheckpointReference | None = None
+        self.moves = 0
+        """How many were made: who made fewer than others is behind."""
+        self.stopping = self.regroups = False
+        self.resumed_from: int | None = None
         self.step = 0
         self.total = spec.steps if spec.steps is not None else self._order.steps_per_epoch * (spec.epochs or 1)
         self.metrics: dict[str, float] | None = None
 
-    def resume(self) -> int | None:
-        """Goes back to the newest whole checkpoint, which all ranks agree on, and returns its step; none if there is none."""
+    @property
+    def is_done(self) -> bool:
+        """Whether no move is left."""
+        return self.step >= self.total and not self._pending
+
+    @property
+    def is_told(self) -> bool:
+        """Whether the last move ended all that follows a step at which ranks talk."""
+        return self._tells and not self._pending
+
+    def move(self) -> Move:
+        """Makes the next move, together with all ranks, and returns which; PeerLost if it has to be made again."""
+        move = self._pending[0] if self._pending else Move.STEP
+        made = {
+            Move.RESUME: self._resume, Move.STEP: self._advance, Move.PART: self._part, Move.TALK: self._talk,
+            Move.EVALUATE: self._evaluate, Move.MARK: self._mark, Move.SAVE: self._save,
+        }[move]()  # fmt: skip
+        follow = self._pending[1:]
+        self._pending = (*follow, *(each for each in made if each not in follow))
+        self.moves += 1
+        return move
+
+    def regroup(self) -> None:
+        """Goes on among other ranks; those that wanted to go will say so again."""
+        self._leaving = ()
+        self._pending = tuple(move for move in self._pending if move != Move.PART)
+        self._learner.regroup()
+
+    def hand_over(self) -> bytes:
+        """What a rank that joins needs in order to make the next move."""
+        common = Common(
+            moves=self.moves, pending=self._pending, step=self.step, agreed_step=self._agreed_step,
+            next_talk=self._next_talk, tells=self._tells, stopping=self.stopping, regroups=self.regroups,
+            resumed_from=self.resumed_from, metrics=self.metrics, curve=self._curve, point=self._point,
+            saved=self._saved, window_loss=self._window.loss, window_steps=self._window.steps, rate=self._window.rate,
+            traffic=self.traffic,
+        )  # fmt: skip
+        return packed(common, self._learner.common)
+
+    def take_over(self, data: bytes) -> None:
+        """Goes on where the rank is that handed this over; ValueError if it cannot be read."""
+        common, tensors = unpacked(data)
+        self._learner.take_over(tensors, common.traffic)
+        self._window = Window(common.window_loss, common.window_steps, common.rate)
+        self._pending = tuple(Move(each) for each in common.pending)
+        self._agreed_step, self._next_talk, self._tells = common.agreed_step, common.next_talk, common.tells
+        self._curve, self._point, self._saved = common.curve, common.point, common.saved
+        self.step, self.moves, self.metrics = common.step, common.moves, common.metrics
+        self.stopping, self.regroups, self.resumed_from = common.stopping, common.regroups, common.resumed_from
+
+    def _resume(self) -> tuple[Move, ...]:
+        """Goes back to the newest whole checkpoint, which all ranks agree on, if there is one."""
         newest = self._store.newest() if self._group.leads else None
         step = self._group.from_leader(newest.state.step if newest else -1)
         if step < 0:
-            return None
+            return ()
         checkpoint = newest or self._store.read(step)
         if checkpoint is None:
             raise OSError(
                 f"rank {self._group.rank} cannot read checkpoint {step} of {self._store.folder.uri}, which rank 0 can; use storage that all pods share"
             )
         state = checkpoint.state
-        try:
-            self._network.network.load_state_dict(checkpoint.tensors(WEIGHTS))
-            restore_optimizer(self._optimizer, self._network.network, checkpoint.tensors(OPTIMIZER))
-        except (RuntimeError, KeyError) as error:
-            message = f"checkpoint {checkpoint.folder.uri} does not fit the model: {error}; did the code change? Delete the checkpoints to start anew"
-            raise RunFault("CheckpointMismatch", message) from error
-        if self._exchange:
-            kept = compression_state(checkpoint, self._group.rank, self._group.world_size)
-            self._exchange.restore({name: each for name, each in kept.items() if not name.startswith(INNER)})
-            if self._rounds:
-                self._rounds.restore(kept)
-                inner = {name.removeprefix(INNER): each for name, each in kept.items() if name.startswith(INNER)}
-                restore_optimizer(self._optimizer, self._network.network, inner)
+        self._learner.restore(checkpoint)
         self._window = Window(state.window_loss, state.window_steps)
-        self._curve, self._earlier_traffic, self.metrics = state.curve, state.traffic, state.metrics
-        self.step, self._next_talk = state.step, state.step + 1
-        self._agreed_step = state.step
-        return state.step
+        self._curve, self.metrics = state.curve, state.metrics
+        self.step = self._agreed_step = self.resumed_from = state.step
+        self._next_talk = state.step + 1
+        return ()
 
-    def advance(self) -> None:
-        """One optimizer step on this rank's share of the next global batch."""
+    def _advance(self) -> tuple[Move, ...]:
+        """One step on the next global batch."""
+        step = self.step + 1
+        batch = self._order.batch(step)
+        loss = self._learner.learn(step, batch, pays=bool(self._leaving))
         if self._agrees:
             self._agreed_step = self.step
-        self.step += 1
-        self._point, self.metrics = False, None
-        self._network.step = self.step
-        if self._exchange:
-            self._exchange.step = self.step
-        batch = self._order.batch(self.step)
-        mine = share(batch, self._group.rank, self._group.world_size)
-        # A rank without a record still takes part in the exchange: with one record of weight zero.
-        taken, counts = (mine, 1.0) if len(mine) else (batch[:1], 0.0)
-        seed_everything(self._spec.seed, self.step, self._group.rank)
-        self._optimizer.zero_grad()
-        with self._model.no_sync() if self._rounds else nullcontext():
-            answers = self._model(self._train.inputs[taken].to(self._device))
-            weight = self._criterion.weight(self._train.targets[batch]).to(self._device)
-            loss = counts * self._criterion.sum(answers, self._train.targets[taken].to(self._device)) / weight
-            # The exchange divides the sum over ranks by their number; the shares already add up to the mean.
-            (loss * self._group.world_size).backward()
-        self._optimizer.step()
-        self._window.add(loss.detach())
-        if self._rounds and self._agrees:
-            self._rounds.finish(self.step - self._agreed_step)
+        self.step = step
+        self._point, self.metrics, self._saved = False, None, None
+        self._window.add(loss, self._order.part_of(step, self._group.rank, self._group.world_size))
+        if self._agrees:
+            self._learner.finish_round(self.step - self._agreed_step)
+        due = (
+            (Move.EVALUATE, self._evaluates), (Move.MARK, self._marks), (Move.SAVE, self._saves),
+        )  # fmt: skip
+        moves = tuple(move for move, is_due in due if is_due)
+        self._tells = bool(moves) or (self._agrees and self.step >= self._next_talk)
+        return (*([Move.PART] if self._leaving else []), *([Move.TALK] if self._tells else []), *moves)
 
     @property
     def _agrees(self) -> bool:
         """Whether all ranks have the same parameters after this step: the same answer on all of them."""
-        return self._rounds is None or self.step == self.total or self._rounds.ends(self.step)
+        return self.step == self.total or self._learner.ends_round(self.step)
 
     def _is_due(self, every: int) -> bool:
         """Whether something that is done every so many steps is done after this one: what falls within a round waits for its end."""
         return self._agrees and self.step // every > self._agreed_step // every
 
     @property
-    def talks(self) -> bool:
-        """Whether ranks talk after this step: the same answer on all of them."""
-        return (self._agrees and self.step >= self._next_talk) or self.evaluates or self.marks or self.saves
-
-    @property
-    def evaluates(self) -> bool:
-        """Whether this step is followed by an evaluation."""
+    def _evaluates(self) -> bool:
         return self.step == self.total or self._is_due(self._spec.evaluation.every_steps)
 
     @property
-    def marks(self) -> bool:
-        """Whether this step is a point of the curve."""
+    def _marks(self) -> bool:
         first = self.step == 1 and self._agrees
-        return self.evaluates or first or self._is_due(max(1, self.total // CURVE_POINTS))
+        return self._evaluates or first or self._is_due(max(1, self.total // CURVE_POINTS))
 
     @property
-    def saves(self) -> bool:
-        """Whether this step is followed by a checkpoint."""
+    def _saves(self) -> bool:
         return self.step == self.total or self._is_due(self._spec.checkpoints.every_steps)
 
-    def talk(self, stop: bool) -> bool:
-        """Adds up the losses over the ranks and returns whether any of them wants to stop; RunFault if the loss is lost."""
-        heard = self._group.add_up(torch.cat([self._window.share, torch.tensor([float(stop)], dtype=torch.float64)]))
-        loss, seconds, stops = (float(value) for value in heard)
+    def _part(self) -> tuple[Move, ...]:
+        """Goes on without the ranks that wanted to go; Left on them."""
+        leaving, self._leaving = self._leaving, ()
+        self._group.part(leaving)
+        self._learner.regroup()
+        return ()
+
+    def _talk(self) -> tuple[Move, ...]:
+        """Adds up the losses over the ranks and hears what any of them wants; RunFault if the loss is lost."""
+        group = self._group
+        goes = torch.zeros(group.world_size, dtype=torch.float64)
+        goes[group.rank] = float(group.wants_to_leave)
+        wishes = torch.tensor([float(self._should_stop()), float(group.wants_others)], dtype=torch.float64)
+        heard = group.add_up(torch.cat([self._window.share, wishes, goes]))
+        loss, steps, seconds, stops, others = (float(value) for value in heard[:5])
         if not math.isfinite(loss):
             message = f"the training loss is {loss} at step {self.step}; lower optimizer.learningRate, or look for values that are not finite in the dataset"
             raise RunFault("LossNotFinite", message)
-        self._next_talk = self.step + self._window.take(loss, seconds / self._group.world_size)
-        return stops > 0
+        self._next_talk = self.step + self._window.take(loss, steps, seconds / group.world_size)
+        self._leaving = tuple(int(rank) for rank in heard[5:].nonzero().flatten())
+        left = group.world_size - len(self._leaving)
+        self.stopping, self.regroups = stops > 0 or left == 0, others > 0
+        return (Move.SAVE,) if self.stopping or left < group.fewest else ()
 
-    def evaluate(self) -> None:
+    def _evaluate(self) -> tuple[Move, ...]:
         """Measures the evaluation split, all ranks together."""
-        split = self._data.splits[self._spec.evaluation.split]
-        rank, world_size = self._group.rank, self._group.world_size
         self.metrics = evaluate(
-            self._network,
-            split,
+            self._learner.network,
+            self._data.splits[self._spec.evaluation.split],
             self._criterion,
             self._spec.evaluation.metrics,
-            rank=rank,
-            world_size=world_size,
+            rank=self._group.rank,
+            world_size=self._group.world_size,
             add_up=self._group.add_up,
         )
+        return ()
 
-    def mark(self) -> None:
+    def _mark(self) -> tuple[Move, ...]:
         """Adds a point to the curve."""
-        self._point, self._mean = True, self._window.mean
-        curve = (*self._curve, CurvePoint(step=self.step, values={"trainLoss": self._mean, **(self.metrics or {})}))
+        self._point = True
+        values = {"trainLoss": self._window.mean, **(self.metrics or {})}
+        curve = (*self._curve, CurvePoint(step=self.step, values=values))
         self._curve = curve if len(curve) <= MOST_CURVE_POINTS else (*curve[:-1:2], curve[-1])
         self._window.close_point()
+        return ()
 
-    def save(self) -> CheckpointReference | None:
-        """Writes a checkpoint, all ranks together; rank 0 gets its reference."""
+    def _save(self) -> tuple[Move, ...]:
+        """Writes a checkpoint, all ranks together; rank 0 makes it exist."""
         digest = bytes(32)
-        if state := self._kept_by_rank():
-            digest = bytes.fromhex(self._store.write(self.step, compression_file(self._group.rank), state))
+        if kept := self._learner.kept:
+            digest = bytes.fromhex(self._store.write(self.step, compression_file(self._group.rank), kept))
         digests = self._group.gather_bytes(digest)
         if not self._group.leads:
-            return None
+            return ()
         files = {compression_file(rank): digest.hex() for rank, digest in enumerate(digests) if any(digest)}
-        files[WEIGHTS] = self._store.write(self.step, WEIGHTS, self._network.network.state_dict())
-        files[OPTIMIZER] = self._store.write(
-            self.step, OPTIMIZER, optimizer_tensors(self._optimizer, self._network.network)
-        )
+        files[WEIGHTS] = self._store.write(self.step, WEIGHTS, self._learner.weights)
+        files[OPTIMIZER] = self._store.write(self.step, OPTIMIZER, self._learner.moments)
         schema = DataSchema(
             features=self._data.features, target=self._data.target, shape=self._data.shape, classes=self._data.classes
         )
-        return self._store.commit(
+        self._saved = self._store.commit(
             CheckpointState(
                 step=self.step, epoch=self._order.epoch(self.step), seed=self._spec.seed, world_size=self._group.world_size, data=schema,
                 metrics=self.metrics, curve=self._curve, window_loss=self._window.loss, window_steps=self._window.steps,
                 traffic=self.traffic, files=files,
             )
         )  # fmt: skip
-
-    def _kept_by_rank(self) -> dict[str, torch.Tensor]:
-        """What this rank alone knows: what its exchange owes, and with local steps its own optimizer's state."""
-        state = self._exchange.state() if self._exchange else {}
-        if self._rounds is None:
-            return state
-        own = optimizer_tensors(self._optimizer, self._network.network)
-        return {**state, **self._rounds.state(), **{f"{INNER}{name}": tensor for name, tensor in own.items()}}
+        return ()
 
     @property
     def traffic(self) -> Traffic:
-        """What gradients cost this rank, earlier attempts included."""
-        if not self._exchange:
-            return self._earlier_traffic
-        return Traffic(
-            bytes_sent=self._earlier_traffic.bytes_sent + self._exchange.bytes_sent,
-            bytes_uncompressed=self._earlier_traffic.bytes_uncompressed + self._exchange.bytes_uncompressed,
-            encoding_seconds=self._earlier_traffic.encoding_seconds + self._exchange.encoding_seconds,
-            method=self._exchange.method,
-        )
+        """What gradients cost a rank, earlier attempts included."""
+        return self._learner.traffic
 
-    def snapshot(self, saved: CheckpointReference | None) -> Snapshot:
+    def snapshot(self) -> Snapshot:
         """What rank 0 says about this step."""
-        loss = self._mean if self._point else self._window.mean
+        loss = self._curve[-1].values["trainLoss"] if self._point else self._window.mean
         epoch = self._order.epoch(self.step)
         return Snapshot(
-            self.step, self.total, epoch, loss, self._window.rate, self.metrics, self._point, saved, self.traffic
+            self.step, self.total, epoch, loss, self._window.rate, self.metrics, self._point, self._saved, self.traffic
         )

@@ -54,19 +54,13 @@ def _train(work: RankWork, board: Any, rank: int) -> None:
     import torch
 
     from headrace_workers.train.dataset import load_dataset
-    from headrace_workers.train.group import ONE_BUCKET_MEBIBYTES, Group
+    from headrace_workers.train.group import Group
     from headrace_workers.train.loop import fit
 
     torch.set_num_threads(max(1, int(os.environ.get(environment.CPUS, environment.CPUS_DEFAULT))))
     spec = TrainJobSpec.model_validate_json(work.spec)
     data = load_dataset(DatasetVersion.model_validate_json(work.dataset), spec.dataset)
     world_size = ray.train.get_context().get_world_size()
-
-    def prepare(network: torch.nn.Module) -> torch.nn.Module:
-        prepared: torch.nn.Module = ray.train.torch.prepare_model(
-            network, parallel_strategy_kwargs={"bucket_cap_mb": ONE_BUCKET_MEBIBYTES}
-        )
-        return prepared
 
     def on_start(resumed_from: int | None) -> None:
         if rank == 0:
@@ -75,7 +69,10 @@ def _train(work: RankWork, board: Any, rank: int) -> None:
     def on_progress(snapshot: Snapshot) -> None:
         board.post.remote(snapshot)
 
-    group = Group(rank, world_size, prepare, str(ray.train.torch.get_device()))
+    device = ray.train.torch.get_device()
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    group = Group(rank, world_size, str(device))
     stop = StopWatch(board) if rank == 0 else None
     try:
         result = fit(

@@ -14,40 +14,45 @@ MOST_STEPS_BETWEEN_TALKS = 500
 class Window:
     """Adds up this rank's share of the losses, and all ranks' at each talk."""
 
-    def __init__(self, loss: float = 0.0, steps: int = 0) -> None:
+    def __init__(self, loss: float = 0.0, steps: float = 0.0, rate: float = 0.0) -> None:
         """Goes on from a sum of losses over all ranks."""
         self.loss = loss
         self.steps = steps
+        self.rate = rate
         self._share: torch.Tensor | None = None
-        self._share_steps = 0
+        self._share_steps = 0.0
+        self._own_steps = 0
         self._since = time.monotonic()
-        self.rate = 0.0
 
-    def add(self, share: torch.Tensor) -> None:
-        """Counts one step's loss: this rank's share of the mean over the global batch."""
+    def add(self, share: torch.Tensor, part: float) -> None:
+        """Counts one step: this rank's share of the mean loss over the global batch, and the part of the batch that it had."""
         self._share = share.double() if self._share is None else self._share + share
-        self._share_steps += 1
+        self._share_steps += part
+        self._own_steps += 1
 
     @property
     def share(self) -> torch.Tensor:
-        """Two numbers, the losses' share of this rank and the seconds a step, since the last talk, for the sum over ranks."""
-        seconds = (time.monotonic() - self._since) / max(self._share_steps, 1)
-        loss = 0.0 if self._share is None else float(self._share)
-        return torch.tensor([loss, seconds], dtype=torch.float64)
+        """Three numbers, for the sum over ranks: this rank's share of the losses and of the steps since the last talk, and the seconds a step.
 
-    def take(self, loss: float, seconds_a_step: float) -> int:
-        """Takes the sum of losses over all ranks and their mean seconds a step; returns the steps until the next talk."""
+        A rank that is lost takes its shares of both along, so that the mean stays one.
+        """
+        seconds = (time.monotonic() - self._since) / max(self._own_steps, 1)
+        loss = 0.0 if self._share is None else float(self._share)
+        return torch.tensor([loss, self._share_steps, seconds], dtype=torch.float64)
+
+    def take(self, loss: float, steps: float, seconds_a_step: float) -> int:
+        """Takes the sums over all ranks and their mean seconds a step; returns the steps until the next talk."""
         self.loss += loss
-        self.steps += self._share_steps
+        self.steps += steps
         self.rate = 1.0 / seconds_a_step if seconds_a_step > 0 else 0.0
-        self._share, self._share_steps, self._since = None, 0, time.monotonic()
+        self._share, self._share_steps, self._own_steps, self._since = None, 0.0, 0, time.monotonic()
         return min(MOST_STEPS_BETWEEN_TALKS, max(1, int(TALK_SECONDS * self.rate)))
 
     @property
     def mean(self) -> float:
         """The mean loss a step since the last point, to six digits: more would differ with the order of additions."""
-        return float(f"{self.loss / max(self.steps, 1):.6g}")
+        return float(f"{self.loss / self.steps:.6g}") if self.steps else 0.0
 
     def close_point(self) -> None:
         """Starts the next point."""
-        self.loss, self.steps = 0.0, 0
+        self.loss, self.steps = 0.0, 0.0

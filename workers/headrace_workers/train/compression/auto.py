@@ -38,24 +38,32 @@ class AutoExchange(GradientExchange):
     """The way that was fastest when last tried; plain until then."""
 
     def __init__(
-        self, world_size: int, settings: Auto, make: Callable[[str], GradientExchange], wire: Wire | None = None
-    ) -> None:
-        """`make` makes an exchange by its name in the spec, on the same wire."""
+        self, world_size: int, rank: int, settings: Auto, make: Callable[[str, int, int], GradientExchange],
+        wire: Wire | None = None,
+    ) -> None:  # fmt: skip
+        """`make` makes an exchange by its name in the spec, for a world size and a rank, on the same wire."""
         super().__init__(world_size, wire)
-        self._make = make
+        self._rank = rank
+        self._maker = make
         self._ways = PRESERVING if settings.loss == LossPolicy.PRESERVE else RELAXED
         self.method = self._ways[0]
-        self._chosen = make(self.method)
+        self._chosen = self._make(self.method)
         self._device = torch.device("cpu")
 
     def average(self, flat: torch.Tensor, gradients: Mapping[str, torch.Tensor]) -> None:
         """Tries all ways where it is time to; then takes the chosen one."""
+        before = self.method, self._chosen
         if self.step in FIRST_TRIALS or self.step % TRIAL_EVERY_STEPS == 0:
             self._choose(self.costs(flat, gradients), gradients)
         chosen = self._chosen
         chosen.step = self.step
         sent, encoding = chosen.bytes_sent, chosen.encoding_seconds
-        chosen.average(flat, gradients)
+        try:
+            chosen.average(flat, gradients)
+        except Exception:
+            # The step will be taken again: with what the earlier way owes, which is lost from the gradients then.
+            self.method, self._chosen = before
+            raise
         self.bytes_sent += chosen.bytes_sent - sent
         self.encoding_seconds += chosen.encoding_seconds - encoding
 
@@ -70,6 +78,30 @@ class AutoExchange(GradientExchange):
         self.method = self._ways[int(tensors[METHOD][0])]
         self._chosen = self._make(self.method)
         self._chosen.restore({name: each for name, each in tensors.items() if name != METHOD})
+
+    def owed(self) -> dict[str, torch.Tensor]:
+        """What the chosen way owes."""
+        return self._chosen.owed()
+
+    def forget(self) -> None:
+        """Owes nothing any more."""
+        self._chosen.forget()
+
+    def common(self) -> dict[str, torch.Tensor]:
+        """The chosen way's, and which it is."""
+        return {**self._chosen.common(), METHOD: torch.tensor([float(self._ways.index(self.method))])}
+
+    def take_common(self, tensors: Mapping[str, torch.Tensor]) -> None:
+        """Goes on in another rank's way; what was owed in one's own is still owed if that is the same."""
+        method = self._ways[int(tensors[METHOD][0])]
+        if method != self.method:
+            self.method, self._chosen = method, self._make(method)
+        self._chosen.take_common({name: each for name, each in tensors.items() if name != METHOD})
+
+    def regroup(self, rank: int, world_size: int) -> None:
+        """Has the chosen way go on in another group."""
+        self._rank, self.world_size = rank, world_size
+        self._chosen.regroup(rank, world_size)
 
     def costs(self, flat: torch.Tensor, gradients: Mapping[str, torch.Tensor]) -> dict[str, float]:
         """Seconds of one exchange by each way, the same on every rank: measured, or expected where that is hopeless."""
@@ -115,6 +147,9 @@ class AutoExchange(GradientExchange):
         gathered = own.new_empty(self.world_size * len(figures))
         self.wire.gather(gathered, own)
         return [float(each) for each in gathered.cpu().view(self.world_size, -1).mean(dim=0)]
+
+    def _make(self, name: str) -> GradientExchange:
+        return self._maker(name, self.world_size, self._rank)
 
     def _choose(self, costs: Mapping[str, float], gradients: Mapping[str, torch.Tensor]) -> None:
         best = min(costs, key=lambda name: costs[name])

@@ -1,8 +1,9 @@
 """What every way for gradients to travel has in common.
 
-A method replaces a bucket's gradients by their average over the ranks. It runs inside DDP's hook, in the thread that
-DDP calls it from, and is done when the hook returns: on gloo, collectives that finish out of order abort the process.
-State is kept by parameter name, never by bucket or position, so that it survives a checkpoint and a change of size.
+A method replaces a bucket's gradients by their average over the ranks, in the thread that calls it: on gloo, collectives
+that finish out of order abort the process. State is kept by parameter name, never by bucket or position, so that it
+survives a checkpoint and a change of size. A collective that fails raises, and the method then remembers what it did
+before: the same step may be taken again by other ranks.
 """
 
 import time
@@ -58,6 +59,37 @@ class GradientExchange(ABC):
     def owed(self) -> dict[str, torch.Tensor]:
         """What this rank has to add to its next gradients, by parameter name, so that nothing is lost when another method goes on."""
         return {}
+
+    def forget(self) -> None:
+        """Owes nothing any more."""
+
+    def common(self) -> dict[str, torch.Tensor]:
+        """What all ranks remember alike, for one that joins."""
+        return {}
+
+    def take_common(self, tensors: Mapping[str, torch.Tensor]) -> None:
+        """Remembers what `common` gave on another rank."""
+
+    def regroup(self, rank: int, world_size: int) -> None:
+        """Goes on as a rank of another group; what this rank owes counts in its averages as much as it did before.
+
+        What ranks that are gone owed is lost with them: those that can should `pay` before they go.
+        """
+        owed = {name: each * (world_size / self.world_size) for name, each in self.owed().items()}
+        self.world_size = world_size
+        self.owe(owed)
+
+    def owe(self, owed: Mapping[str, torch.Tensor]) -> None:
+        """Owes this and nothing else, by parameter name."""
+
+    def pay(self, flat: torch.Tensor, gradients: Mapping[str, torch.Tensor]) -> None:
+        """Averages gradients and all that is owed exactly; afterwards nobody owes anything."""
+        self.bytes_uncompressed += self.ring_bytes(flat)
+        for name, owed in self.owed().items():
+            gradients[name].add_(owed.view(gradients[name].shape))
+        self.add_up(flat)
+        flat.div_(self.world_size)
+        self.forget()
 
     def exchange(self, flat: torch.Tensor, gradients: Mapping[str, torch.Tensor]) -> None:
         """Averages one bucket and counts what it would have cost uncompressed."""

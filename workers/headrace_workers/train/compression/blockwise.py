@@ -34,14 +34,16 @@ class Blockwise:
         """How many scales so many values have."""
         return values // self.block
 
-    def encode(self, values: torch.Tensor, error: torch.Tensor, codes: torch.Tensor, scales: torch.Tensor) -> None:
-        """Encodes values + error (float32, contiguous) into codes (uint8) and scales (float32); error is then what is lost."""
+    def encode(
+        self, values: torch.Tensor, error: torch.Tensor, lost: torch.Tensor, codes: torch.Tensor, scales: torch.Tensor
+    ) -> None:
+        """Encodes values + error (float32, contiguous) into codes (uint8) and scales (float32); what that loses is in `lost`."""
         if values.device.type == "cpu":
             encode = _kernels().encode4 if self.bits == 4 else _kernels().encode8
-            encode(values.numpy(), error.numpy(), codes.numpy(), scales.numpy(), self.block)
+            encode(values.numpy(), error.numpy(), lost.numpy(), codes.numpy(), scales.numpy(), self.block)
             return
-        error.add_(values)
-        blocks = error.view(-1, self.block)
+        torch.add(values, error, out=lost)
+        blocks = lost.view(-1, self.block)
         largest = blocks.abs().amax(dim=1)
         # amax keeps what is not a number; an infinite scale would make zeros of its block.
         largest = torch.where(torch.isfinite(largest), largest, torch.nan)
@@ -71,9 +73,9 @@ class Blockwise:
 
     def warm_up(self) -> None:
         """Compiles the loops, which takes a second or two, before anybody waits for a step."""
-        values, error = torch.zeros(self.block), torch.zeros(self.block)
+        values, error, lost = torch.zeros(self.block), torch.zeros(self.block), torch.zeros(self.block)
         codes, scales = torch.zeros(self.code_bytes(self.block), dtype=torch.uint8), torch.zeros(1)
-        self.encode(values, error, codes, scales)
+        self.encode(values, error, lost, codes, scales)
         self.add(codes, scales, values)
 
 

@@ -22,13 +22,13 @@ SMALLEST_SCALE = float32(1e-30)
 
 
 @njit(nogil=True, error_model="numpy", inline="always")
-def scale_of(values: Array, error: Array, start: int, block: int, levels: float) -> Any:
-    """Adds a block's values to its errors; returns its scale, which is not a number where a value is not finite."""
+def scale_of(values: Array, error: Array, lost: Array, start: int, block: int, levels: float) -> Any:
+    """Puts a block's values and errors, added, into what is to be lost of it; returns its scale, which is not a number where a value is not finite."""
     largest = float32(0)
     bad = float32(0)
     for i in range(start, start + block):
         value = values[i] + error[i]
-        error[i] = value
+        lost[i] = value
         largest = max(largest, abs(value))
         bad += value * float32(0)
     scale = largest / levels + bad
@@ -36,35 +36,35 @@ def scale_of(values: Array, error: Array, start: int, block: int, levels: float)
 
 
 @compiled
-def encode4(values: Array, error: Array, codes: Array, scales: Array, block: int) -> None:
+def encode4(values: Array, error: Array, lost: Array, codes: Array, scales: Array, block: int) -> None:
     """Two values a byte: the first half of a block in the low bits, the second in the high ones."""
     half = block // 2
     for b in range(scales.size):
         start = b * block
-        scale = scale_of(values, error, start, block, float32(7))
+        scale = scale_of(values, error, lost, start, block, float32(7))
         scales[b] = scale
         inverse = float32(1) / scale
         for i in range(half):
-            low, high = error[start + i], error[start + half + i]
+            low, high = lost[start + i], lost[start + half + i]
             first = (low * inverse + ROUNDER) - ROUNDER
             second = (high * inverse + ROUNDER) - ROUNDER
-            error[start + i] = low - first * scale
-            error[start + half + i] = high - second * scale
+            lost[start + i] = low - first * scale
+            lost[start + half + i] = high - second * scale
             codes[b * half + i] = uint8(int32(first) + 8) | uint8((int32(second) + 8) << 4)
 
 
 @compiled
-def encode8(values: Array, error: Array, codes: Array, scales: Array, block: int) -> None:
+def encode8(values: Array, error: Array, lost: Array, codes: Array, scales: Array, block: int) -> None:
     """One value a byte."""
     for b in range(scales.size):
         start = b * block
-        scale = scale_of(values, error, start, block, float32(127))
+        scale = scale_of(values, error, lost, start, block, float32(127))
         scales[b] = scale
         inverse = float32(1) / scale
         for i in range(start, start + block):
-            value = error[i]
+            value = lost[i]
             whole = (value * inverse + ROUNDER) - ROUNDER
-            error[i] = value - whole * scale
+            lost[i] = value - whole * scale
             codes[i] = uint8(int32(whole) + 128)
 
 

@@ -1,6 +1,6 @@
 """Where each parameter's gradient lies in one flat vector, whatever buckets the gradients come in: by name.
 
-DDP orders its bucket anew after the first step, and another process may do it otherwise; names stay.
+A checkpoint may be read where parameters come in another order; names stay.
 """
 
 import math

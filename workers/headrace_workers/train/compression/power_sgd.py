@@ -42,11 +42,12 @@ class PowerSgdExchange(GradientExchange):
         self.average_exactly([*whole.values(), *lefts.values()])
         with self.encoding():
             lefts = {name: torch.linalg.qr(left)[0] for name, left in lefts.items()}
-            self._rights = {**self._rights, **{name: matrix.T @ lefts[name] for name, matrix in matrices.items()}}
-        self.average_exactly([self._rights[name] for name in names])
+            rights = {name: matrix.T @ lefts[name] for name, matrix in matrices.items()}
+        self.average_exactly(list(rights.values()))
+        self._rights = {**self._rights, **rights}
         with self.encoding():
             for name, matrix in matrices.items():
-                approximation = lefts[name] @ self._rights[name].T
+                approximation = lefts[name] @ rights[name].T
                 self._errors[name] = matrix.sub_(approximation)
                 gradients[name].copy_(approximation.view_as(gradients[name]))
 
@@ -58,6 +59,22 @@ class PowerSgdExchange(GradientExchange):
     def owed(self) -> dict[str, torch.Tensor]:
         """The errors."""
         return dict(self._errors)
+
+    def owe(self, owed: Mapping[str, torch.Tensor]) -> None:
+        """Has these errors."""
+        self._errors = dict(owed)
+
+    def forget(self) -> None:
+        """Has no errors."""
+        self._errors = {}
+
+    def common(self) -> dict[str, torch.Tensor]:
+        """The right factors by parameter name."""
+        return dict(self._rights)
+
+    def take_common(self, tensors: Mapping[str, torch.Tensor]) -> None:
+        """Goes on from another rank's right factors."""
+        self._rights = {name: tensor.clone() for name, tensor in tensors.items()}
 
     def restore(self, tensors: Mapping[str, torch.Tensor]) -> None:
         """Takes errors and right factors back, each to its own parameter."""
@@ -77,7 +94,7 @@ class PowerSgdExchange(GradientExchange):
     def _with_error(self, name: str, gradient: torch.Tensor) -> torch.Tensor:
         matrix = gradient.reshape(len(gradient), -1)
         error = self._errors.get(name)
-        return matrix.clone() if error is None else error.to(matrix.device).add_(matrix)
+        return matrix.clone() if error is None else error.to(matrix.device) + matrix
 
     def _right(self, name: str, matrix: torch.Tensor) -> torch.Tensor:
         """The last right factor, or a random one."""

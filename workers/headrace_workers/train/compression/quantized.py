@@ -31,9 +31,9 @@ class QuantizedExchange(GradientExchange):
         self._layout: Layout | None = None
         self._values = torch.empty(0)
         """Kept because new memory of that size costs as much as its encoding; the padding is always zero."""
-        self._errors = torch.empty(0)
-        self._part_error = torch.empty(0)
-        """What this rank's own part of the average lost."""
+        self._errors = self._new_errors = torch.empty(0)
+        self._part_error = self._new_part_error = torch.empty(0)
+        """What this rank's own part of the average lost. The new ones count once the exchange has come to its end."""
         self._code.warm_up()
 
     def average(self, flat: torch.Tensor, gradients: Mapping[str, torch.Tensor]) -> None:
@@ -48,14 +48,17 @@ class QuantizedExchange(GradientExchange):
             values, exact = self._values, torch.zeros(whole.size, device=flat.device)
             layout.pack(coarse, values)
             whole.pack(gradients, exact)
-            sent = self._message(values, self._errors, exact, self.world_size)
+            sent = self._message(values, (self._errors, self._new_errors), exact, self.world_size)
         received = torch.empty_like(sent)
         self.wire.swap(received, sent)
         with self.encoding():
             part, exact_part = self._sum(received, layout.size, whole.size)
-            sent = self._message(part.div_(self.world_size), self._part_error, exact_part.div_(self.world_size), 1)
+            errors = self._part_error, self._new_part_error
+            sent = self._message(part.div_(self.world_size), errors, exact_part.div_(self.world_size), 1)
         gathered = sent.new_empty(self.world_size, sent.shape[1])
         self.wire.gather(gathered.view(-1), sent.view(-1))
+        self._errors, self._new_errors = self._new_errors, self._errors
+        self._part_error, self._new_part_error = self._new_part_error, self._part_error
         self.bytes_sent += 2 * (self.world_size - 1) * sent.numel()
         with self.encoding():
             self._decode(gathered, values.zero_(), exact)
@@ -79,6 +82,22 @@ class QuantizedExchange(GradientExchange):
         total = self._errors.clone()
         total[self._own(self._layout)] += self.world_size * self._part_error
         return dict(self._layout.parts(total))
+
+    def owe(self, owed: Mapping[str, torch.Tensor]) -> None:
+        """Has these errors, and none of the average."""
+        self._layout = None
+        self.restore({f"{ERROR}{name}": each for name, each in owed.items()})
+
+    def forget(self) -> None:
+        """Has no errors."""
+        self._errors.zero_()
+        self._part_error.zero_()
+
+    def regroup(self, rank: int, world_size: int) -> None:
+        """Goes on in another group, where other ranks own other parts: what the average lost stays with this rank."""
+        owed = {name: each * (world_size / self.world_size) for name, each in self.owed().items()}
+        self._rank, self.world_size = rank, world_size
+        self.owe(owed)
 
     def restore(self, tensors: Mapping[str, torch.Tensor]) -> None:
         """Takes the errors back; of what lost the average, this rank's part at the size that the group has now."""
@@ -105,16 +124,19 @@ class QuantizedExchange(GradientExchange):
         self._values = torch.zeros(layout.size, device=device)
         self._errors = torch.zeros(layout.size, device=device)
         self._part_error = torch.zeros(layout.size // self.world_size, device=device)
+        self._new_errors, self._new_part_error = torch.zeros_like(self._errors), torch.zeros_like(self._part_error)
 
     def _own(self, layout: Layout) -> slice:
         length = layout.size // self.world_size
         return slice(self._rank * length, (self._rank + 1) * length)
 
-    def _message(self, values: torch.Tensor, error: torch.Tensor, exact: torch.Tensor, rows: int) -> torch.Tensor:
-        """Bytes for each of so many ranks: codes, scales, and what travels whole."""
+    def _message(
+        self, values: torch.Tensor, errors: tuple[torch.Tensor, torch.Tensor], exact: torch.Tensor, rows: int
+    ) -> torch.Tensor:
+        """Bytes for each of so many ranks: codes, scales, and what travels whole. `errors` are the old and the new ones."""
         codes = torch.empty(self._code.code_bytes(values.numel()), dtype=torch.uint8, device=values.device)
         scales = values.new_empty(self._code.scales(values.numel()))
-        self._code.encode(values, error, codes, scales)
+        self._code.encode(values, *errors, codes, scales)
         return torch.cat([_bytes(each, rows) for each in (codes, scales, exact)], dim=1)
 
     def _read(self, message: torch.Tensor, values: int, exact: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

@@ -44,13 +44,14 @@ class SparseLoCoExchange(GradientExchange):
         with self.encoding():
             own = torch.zeros(layout.size, device=flat.device)
             layout.pack(sparse, own)
-            self._kept.mul_(FADING).add_(own)
-            places, values = chunked_top_k.pick(self._kept, self._count)
+            kept = self._kept * FADING + own
+            places, values = chunked_top_k.pick(kept, self._count)
             magnitudes = values.abs().view(len(values), GROUPS, -1).mean(dim=2)
             message = chunked_top_k.as_bytes([places.to(torch.int16), _signs(values), magnitudes])
-            chunked_top_k.take_away(self._kept, places, _values(_signs(values), magnitudes))
+            chunked_top_k.take_away(kept, places, _values(_signs(values), magnitudes))
         gathered = message.new_empty(self.world_size * len(message))
         self.wire.gather(gathered, message)
+        self._kept = kept
         self.bytes_sent += (self.world_size - 1) * len(message)
         with self.encoding():
             total = own.zero_()
@@ -64,6 +65,19 @@ class SparseLoCoExchange(GradientExchange):
     def state(self) -> dict[str, torch.Tensor]:
         """What was not sent, by parameter name."""
         return {f"{ERROR}{name}": part.clone() for name, part in self._layout.parts(self._kept)} if self._layout else {}
+
+    def owed(self) -> dict[str, torch.Tensor]:
+        """What was not sent."""
+        return dict(self._layout.parts(self._kept)) if self._layout else {}
+
+    def owe(self, owed: Mapping[str, torch.Tensor]) -> None:
+        """Has this to send."""
+        if self._layout:
+            self._layout.pack(owed, self._kept)
+
+    def forget(self) -> None:
+        """Has nothing to send."""
+        self._kept.zero_()
 
     def restore(self, tensors: Mapping[str, torch.Tensor]) -> None:
         """Takes it back, each to its own parameter."""

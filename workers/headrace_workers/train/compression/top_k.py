@@ -47,15 +47,16 @@ class TopKExchange(GradientExchange):
         with self.encoding():
             own = torch.zeros(layout.size, device=flat.device)
             layout.pack(sparse, own)
-            self._velocity.mul_(self._momentum).add_(own)
-            self._kept.add_(self._velocity)
-            places, values = chunked_top_k.pick(self._kept, self._count())
+            velocity = self._velocity * self._momentum + own
+            kept = self._kept + velocity
+            places, values = chunked_top_k.pick(kept, self._count())
             sent = values.to(torch.bfloat16)
-            chunked_top_k.take_away(self._kept, places, sent.float())
-            chunked_top_k.clear(self._velocity, places)
+            chunked_top_k.take_away(kept, places, sent.float())
+            chunked_top_k.clear(velocity, places)
             message = chunked_top_k.as_bytes([places.to(torch.int16), sent])
         gathered = message.new_empty(self.world_size * len(message))
         self.wire.gather(gathered, message)
+        self._kept, self._velocity = kept, velocity
         self.bytes_sent += (self.world_size - 1) * len(message)
         with self.encoding():
             total = own.zero_()
@@ -76,6 +77,15 @@ class TopKExchange(GradientExchange):
     def owed(self) -> dict[str, torch.Tensor]:
         """What was not sent."""
         return dict(self._layout.parts(self._kept)) if self._layout else {}
+
+    def owe(self, owed: Mapping[str, torch.Tensor]) -> None:
+        """Has this to send; velocities stay."""
+        if self._layout:
+            self._layout.pack(owed, self._kept)
+
+    def forget(self) -> None:
+        """Has nothing to send."""
+        self._kept.zero_()
 
     def restore(self, tensors: Mapping[str, torch.Tensor]) -> None:
         """Takes both back, each to its own parameter."""

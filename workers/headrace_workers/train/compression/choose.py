@@ -1,11 +1,9 @@
-"""Puts the method that a spec asks for under a network that DDP has wrapped."""
+"""The method that a spec asks for."""
 
 from collections.abc import Callable
 from typing import Any
 
 import torch
-import torch.distributed as dist
-from torch.nn.parallel import DistributedDataParallel
 
 from headrace.api.compression import Compression, Quantized
 from headrace_workers.train.compression.auto import AutoExchange
@@ -17,37 +15,6 @@ from headrace_workers.train.compression.power_sgd import PowerSgdExchange
 from headrace_workers.train.compression.quantized import QuantizedExchange
 from headrace_workers.train.compression.sparse_lo_co import SparseLoCoExchange
 from headrace_workers.train.compression.top_k import TopKExchange
-
-
-def attach(
-    compression: Compression,
-    model: torch.nn.Module,
-    names: dict[str, torch.nn.Parameter],
-    seed: int,
-    momentum: float = 0.0,
-) -> GradientExchange | None:
-    """Registers the method's hook, once, before the first backward; none where nothing is exchanged.
-
-    `names` are the trainable parameters by name, the same on every rank; `momentum` is what topK takes over from the
-    optimizer. Methods with local steps have no hook: their rounds call the exchange.
-    """
-    if not isinstance(model, DistributedDataParallel):
-        return None
-    exchange = exchange_of(compression, dist.get_world_size(), dist.get_rank(), seed, momentum=momentum)
-    if compression.di_lo_co or compression.sparse_lo_co:
-        return exchange
-    name_of = {id(parameter): name for name, parameter in names.items()}
-
-    # DDP insists on this argument's name. It waits for the future, which is complete when the hook returns.
-    def hook(state: GradientExchange, bucket: dist.GradBucket) -> torch.futures.Future[torch.Tensor]:
-        named = zip(bucket.parameters(), bucket.gradients(), strict=True)
-        state.exchange(bucket.buffer(), {name_of[id(parameter)]: gradient for parameter, gradient in named})
-        done: torch.futures.Future[torch.Tensor] = torch.futures.Future()
-        done.set_result(bucket.buffer())
-        return done
-
-    model.register_comm_hook(exchange, hook)
-    return exchange
 
 
 def local_steps(
@@ -64,9 +31,9 @@ def local_steps(
 def exchange_of(
     compression: Compression, world_size: int, rank: int, seed: int, wire: Wire | None = None, momentum: float = 0.0
 ) -> GradientExchange:
-    """The method by its name in the spec."""
+    """The method by its name in the spec; `momentum` is what topK takes over from the optimizer."""
 
-    def by_name(name: str) -> GradientExchange:
+    def by_name(name: str, world_size: int, rank: int) -> GradientExchange:
         return exchange_of(Compression.model_validate({name: {}}), world_size, rank, seed, wire)
 
     makers: dict[str, Callable[[Any], GradientExchange]] = {
@@ -78,6 +45,6 @@ def exchange_of(
         "top_k": lambda settings: TopKExchange(world_size, settings, momentum, wire),
         "di_lo_co": lambda _: QuantizedExchange(world_size, rank, 4, Quantized(), wire),
         "sparse_lo_co": lambda settings: SparseLoCoExchange(world_size, settings, wire),
-        "auto": lambda settings: AutoExchange(world_size, settings, by_name, wire),
+        "auto": lambda settings: AutoExchange(world_size, rank, settings, by_name, wire),
     }
     return makers[compression.chosen](getattr(compression, compression.chosen))
