@@ -56,6 +56,12 @@ class Departures:
             self._changed.notify_all()
             return released
 
+    def let_go(self, worker: str) -> None:
+        """Lets one go that waits."""
+        with self._changed:
+            self._waiting.discard(worker)
+            self._changed.notify_all()
+
     def open(self) -> frozenset[str]:
         """Lets all go, now and from now on, and returns who waited."""
         with self._changed:

@@ -115,11 +115,15 @@ def wait_for_workers(count: int, deadline_seconds: float, progress: Callable[[in
 
 def joined_workers() -> list[str]:
     """Return the names of the worker pods whose raylets are alive, sorted."""
+    return sorted(joined_workers_by_node())
+
+
+def joined_workers_by_node() -> dict[str, str]:
+    """Return the names of the worker pods whose raylets are alive, with Ray's names of their nodes."""
     import ray
 
-    return sorted(
-        str(node["NodeName"]) for node in ray.nodes() if node["Alive"] and node["Resources"].get(WORKER_RESOURCE)
-    )
+    nodes = (node for node in ray.nodes() if node["Alive"] and node["Resources"].get(WORKER_RESOURCE))
+    return {str(node["NodeName"]): str(node["NodeID"]) for node in nodes}
 
 
 def require_free_port(host: str, port: int) -> None:

@@ -39,6 +39,9 @@ SWITCHES: Mapping[str, str] = {
     # Ray gives tasks a nice value of 15. A pod's share of a machine is Kubernetes' to set; beside
     # other work on a laptop, training at 15 gets a thirtieth of a core.
     "RAY_worker_niceness": "0",
+    # The lighthouse of an elastic group tells of each request, and torch of each group that it makes.
+    "RUST_LOG": "warn",
+    "TORCH_CPP_LOG_LEVEL": "ERROR",
     # Task events feed Ray's dashboard, which does not run here.
     "RAY_task_events_report_interval_ms": "0",
     # Ray's coming default: a task without GPUs keeps CUDA_VISIBLE_DEVICES as the pod has it.

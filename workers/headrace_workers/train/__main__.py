@@ -17,10 +17,11 @@ from headrace_workers.head import Head, run_head
 from headrace_workers.ray_cluster import HeadSettings, start_head
 from headrace_workers.storage import Folder
 from headrace_workers.train.account import Account
-from headrace_workers.train.board import make_board
+from headrace_workers.train.board import Ready, Trains, make_board
 from headrace_workers.train.change import Change
 from headrace_workers.train.events import EventLog
-from headrace_workers.train.progress import FitResult
+from headrace_workers.train.members import Members
+from headrace_workers.train.progress import FitResult, Snapshot
 from headrace_workers.train.publish import publish_model, published_version
 from headrace_workers.train.rank import RankWork
 from headrace_workers.train.ray_group import RayGroup, import_early, prepare_environment
@@ -88,6 +89,10 @@ def train_on_workers(head: Head, spec: TrainJobSpec, dataset: DatasetVersion) ->
         checkpoint_folder(head.spec, spec, head.storage).uri,
     )
     account = Account(head.reporter, head.storage, EventLog(head.storage, head.spec.identity.attempt))
+    if may_change(spec):
+        wait_for_group(head, spec.stall_seconds)
+        head.reporter.update(stage="starting workers")
+        accompany(head, board, Members(head.spec, work, head.pod.ip), account)
     while account.result is None:
         joined = wait_for_group(head, spec.stall_seconds)
         head.reporter.update(stage="starting workers")
@@ -95,6 +100,48 @@ def train_on_workers(head: Head, spec: TrainJobSpec, dataset: DatasetVersion) ->
         change = Change(head.reporter.departures, joined)
         follow(head, board, RayGroup(head.spec, work, joined), account, change)
     return account.result
+
+
+def may_change(spec: TrainJobSpec) -> bool:
+    """Whether ranks may come and go while others train; rounds of local steps have a fixed group."""
+    return not (spec.compression.di_lo_co or spec.compression.sparse_lo_co)
+
+
+def accompany(head: Head, board: Any, members: Members, account: Account) -> None:
+    """Keeps the report of an elastic group until training is done; Interrupted when it was the pod that was asked to go."""
+    import ray
+
+    departures = head.reporter.departures
+    departures.hold()
+    stop_by: float | None = None
+    while True:
+        # Asked before the notes are read: what the ranks posted before they ended is then among them.
+        ended = members.ended
+        for note in ray.get(board.take.remote()):
+            match note:
+                case Ready():
+                    members.is_ready(note.pod)
+                case Trains():
+                    members.trains(note.pod)
+                case _:
+                    account.hear(note)
+            if isinstance(note, Snapshot):
+                members.progressed()
+        if account.result:
+            departures.open()
+            return
+        if head.stopping.is_set():
+            if account.saved or not account.groups or ended or (stop_by and time.monotonic() > stop_by):
+                raise Interrupted
+            if stop_by is None:
+                members.stop()
+                stop_by = time.monotonic() + SAVE_SECONDS
+        members.look()
+        for pod in departures.waiting:
+            members.let_go(pod)
+        while members.left:
+            departures.let_go(members.left.pop())
+        time.sleep(POLL_SECONDS)
 
 
 def follow(head: Head, board: Any, group: RayGroup, account: Account, change: Change) -> None:

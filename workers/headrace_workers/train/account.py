@@ -10,7 +10,7 @@ from headrace.api.run_report import Progress, ReportPhase
 from headrace_workers.faults import RunFault
 from headrace_workers.report import Reporter
 from headrace_workers.storage import Folder
-from headrace_workers.train.board import GroupStarted, Note, RankError, RankFault, Saved
+from headrace_workers.train.board import GroupChanged, GroupStarted, Note, RankError, RankFault, Saved
 from headrace_workers.train.events import EventLog
 from headrace_workers.train.progress import FitResult, Snapshot
 
@@ -42,6 +42,8 @@ class Account:
         match note:
             case GroupStarted():
                 self._started(note)
+            case GroupChanged():
+                self._changed(note)
             case Snapshot():
                 self._progressed(note)
             case RankFault():
@@ -68,6 +70,7 @@ class Account:
 
     def _started(self, note: GroupStarted) -> None:
         self.groups += 1
+        self.saved = False
         self.world_size = note.world_size
         self._fruitless += 1
         if self._fruitless > RESTARTS_WITHOUT_PROGRESS:
@@ -88,6 +91,15 @@ class Account:
             **changes,
         )
         logger.info("group %d of %d workers starts from step %d", self.groups, note.world_size, resumed)
+
+    def _changed(self, note: GroupChanged) -> None:
+        self.world_size = note.world_size
+        self._reporter.update(stage="training", workers=note.world_size)
+        curve = self._reporter.current.curve
+        if note.point and note.point.step > (curve[-1].step if curve else 0):
+            self._reporter.record(note.point.step, note.point.values)
+            self._events.record(note.point.step, note.point.values)
+        logger.info("the group is of %d workers from step %d on", note.world_size, note.step)
 
     def _progressed(self, note: Snapshot) -> None:
         if note.step > self._step:

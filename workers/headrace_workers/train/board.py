@@ -6,6 +6,7 @@ A Ray actor on the head's node. It only holds notes; neither side ever waits for
 from dataclasses import dataclass
 from typing import Any
 
+from headrace.api.run_report import CurvePoint
 from headrace_workers.train.progress import FitResult, Snapshot
 
 BOARD = "headrace-train-board"
@@ -17,6 +18,29 @@ class GroupStarted:
 
     world_size: int
     resumed_from: int | None
+
+
+@dataclass(frozen=True)
+class GroupChanged:
+    """The group became another without a restart; with the last point of the curve, which its last leader may not have told."""
+
+    world_size: int
+    step: int
+    point: CurvePoint | None
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A rank is ready to train, or still waits for the others."""
+
+    pod: str
+
+
+@dataclass(frozen=True)
+class Trains:
+    """A rank trains, as one that began or that was let in."""
+
+    pod: str
 
 
 @dataclass(frozen=True)
@@ -42,7 +66,7 @@ class Saved:
     """The ranks stopped on request, with a checkpoint."""
 
 
-Note = GroupStarted | Snapshot | RankFault | RankError | Saved | FitResult
+Note = GroupStarted | GroupChanged | Ready | Trains | Snapshot | RankFault | RankError | Saved | FitResult
 
 
 class Board:

@@ -64,12 +64,12 @@ def fit(
     should_stop: Callable[[], bool],
     checkpoints: Folder | None = None,
     on_start: Callable[[int | None], None] = lambda resumed_from: None,
-    on_change: Callable[[int], None] = lambda step: None,
+    on_change: Callable[[int, CurvePoint | None], None] = lambda step, point: None,
 ) -> FitResult:
     """Trains to the end and leaves a checkpoint of the last step in `checkpoints` (absent: checkpoints/ of `storage`).
 
     `on_start` hears the step that the loop resumes from, or none, and `on_change` the step at which the group became
-    another. `on_progress` is called on rank 0, several times a second at most, at every evaluation and at every
+    another, with the last point of the curve. `on_progress` is called on rank 0, several times a second at most, at every evaluation and at every
     checkpoint; what it raises ends the loop. When `should_stop` is true on any rank, all ranks save a checkpoint and
     raise Interrupted. Left is raised on a rank that the others go on without.
     """
@@ -80,7 +80,7 @@ def fit(
             if not group.formed:
                 group.form(training)
                 if training.moves:
-                    on_change(training.step)
+                    on_change(training.step, training.last_point)
             move = training.move()
         except PeerLost as lost:
             group.lose(lost)
@@ -312,6 +312,11 @@ class Training:
             )
         )  # fmt: skip
         return ()
+
+    @property
+    def last_point(self) -> CurvePoint | None:
+        """The last point of the curve."""
+        return self._curve[-1] if self._curve else None
 
     @property
     def traffic(self) -> Traffic:
