@@ -27,8 +27,8 @@ from on_the_wire import METHODS, on_the_wire
 from slow_network import slow_network
 
 from headrace.api.compression import Compression
-from headrace_workers.train.compression.choose import exchange_of
 from headrace_workers.train.compression.base import Wire
+from headrace_workers.train.compression.choose import exchange_of
 
 PLAIN = "none"
 WORST_LOSS = {"bf16": 1.01, "int8": 1.01, "int4": 1.01, "powerSgd": 1.03}

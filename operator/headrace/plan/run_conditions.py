@@ -6,12 +6,17 @@ from datetime import datetime
 from headrace.api.meta import Condition
 from headrace.api.pods import Workers
 from headrace.api.status import FINISHED, Phase, RunStatus
+from headrace.api.train_job import TrainJobSpec
 from headrace.plan import gang, labels
 from headrace.plan.conditions import QUOTA, Fact, refused, settle
 from headrace.plan.run_progress import is_of_attempt
 from headrace.plan.values import Observed, Pod, PodPhase
 
 Reason = tuple[str, str, bool]
+ELASTIC = "workers come and go while the others train on"
+FIXED = (
+    "rounds of local steps need a group that stays: when workers come or go it saves, and another goes on from there"
+)
 HELD = "if its node is lost, delete the Node object; if a finalizer holds it, see who set that"
 """What to do about a pod that does not go; two attempts never run at once."""
 
@@ -35,6 +40,11 @@ def _facts(observed: Observed, status: RunStatus, workers: Workers, waiting: Rea
              message if status.phase == Phase.SUSPENDED else "the run is not suspended"),
         Fact("Progressing", status.phase in (Phase.STARTING, Phase.RUNNING), reason, message),
     ]  # fmt: skip
+    spec = observed.object.spec
+    if status.phase == Phase.RUNNING and isinstance(spec, TrainJobSpec):
+        facts.append(
+            Fact("Elastic", True, "Quorum", ELASTIC) if spec.is_elastic else Fact("Elastic", False, "FixedGroup", FIXED)
+        )
     blocked = refused(observed.refusals)
     if blocked:
         facts.append(blocked)

@@ -41,7 +41,9 @@ class Rank:
 class Ranks:
     """The ranks, with the lighthouse in this process."""
 
-    def __init__(self, folder: Path, spec: dict[str, Any], *, fewest: int = 1, timeout: float = 10.0, slow: float = 0.02) -> None:
+    def __init__(
+        self, folder: Path, spec: dict[str, Any], *, fewest: int = 1, timeout: float = 10.0, slow: float = 0.02
+    ) -> None:
         """Nobody trains yet; each step takes at least `slow` seconds."""
         self.folder, self._spec, self._slow = folder, spec, slow
         self._lighthouse, address = start_lighthouse(HOST, fewest)
@@ -131,9 +133,7 @@ class Ranks:
                 continue
 
 
-def run(
-    line: Connection, name: str, folder: str, spec: dict[str, Any], meeting: Meeting, slow: float
-) -> None:
+def run(line: Connection, name: str, folder: str, spec: dict[str, Any], meeting: Meeting, slow: float) -> None:
     """The process of one rank."""
     torch.set_num_threads(1)
 
@@ -158,7 +158,14 @@ def run(
         moves = advance(training)
         batch = training._order.batch(training.step)
         own = training._order.part_of(training.step, group.rank, group.world_size) * len(batch)
-        say("step", step=training.step, rank=group.rank, size=group.world_size, records=round(own), digest=digest(training))
+        say(
+            "step",
+            step=training.step,
+            rank=group.rank,
+            size=group.world_size,
+            records=round(own),
+            digest=digest(training),
+        )
         return moves
 
     def slow_learn(*arguments: Any, **named: Any) -> torch.Tensor:

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from headrace.api.compression import Auto, Compression, LossPolicy
-from headrace_workers.train.compression.choose import exchange_of
 from headrace_workers.train.compression.auto import AutoExchange
 from headrace_workers.train.compression.base import Wire
+from headrace_workers.train.compression.choose import exchange_of
 from tests.workers.train.threads import wires_of_threads
 
 SHAPE = (256, 512)

@@ -118,7 +118,9 @@ def test_all_leave_and_others_resume(open_ranks: Open, tmp_path: Path) -> None:
     for name in ("a", "b"):
         ranks.tell(name, "leave")
     # The second may have been asked a moment later, and train on alone until then.
-    ranks.until("both have gone", lambda: all(ranks.said(name, "left") or ranks.said(name, "interrupted") for name in "ab"))
+    ranks.until(
+        "both have gone", lambda: all(ranks.said(name, "left") or ranks.said(name, "interrupted") for name in "ab")
+    )
     saved = Checkpoints(Folder(f"file://{tmp_path}/run/checkpoints")).newest()
     assert saved and saved.state.step == max(ranks.step("a"), ranks.step("b"))
     ranks.begin("c", "d")
@@ -136,6 +138,20 @@ def test_too_few_wait_for_more(open_ranks: Open) -> None:
     ranks.join("c")
     ranks.until("two train", lambda: ranks.step("c") > waited_at + 20)
     assert ranks.said("c", "step")[0]["step"] == waited_at + 1
+    require_no_step_twice(ranks, "a")
+
+
+def test_too_few_that_stay_wait_for_more(open_ranks: Open) -> None:
+    """One that leaves a group of the fewest is let go, and the other trains on when a third has come."""
+    ranks = open_ranks("a", "b", fewest=2)
+    ranks.until("two train", lambda: ranks.step("b") > 20)
+    ranks.tell("b", "leave")
+    ranks.until("it has left", lambda: ranks.said("b", "left"))
+    left_at = ranks.step("b")
+    ranks.join("c")
+    ranks.until("two train", lambda: ranks.step("c") > left_at + 20)
+    assert ranks.said("c", "step")[0]["step"] == left_at + 1
+    assert all(each["size"] == 2 for each in ranks.said("a", "step"))
     require_no_step_twice(ranks, "a")
 
 

@@ -25,7 +25,9 @@ ALL: dict[str, Any] = {**OWING, "none": {"none": {}}, "bf16": {"bf16": {}}, "aut
 
 def exchanges(method: Any, world_size: int) -> list[GradientExchange]:
     compression = Compression.model_validate(method)
-    return [exchange_of(compression, world_size, rank, 0, wire) for rank, wire in enumerate(wires_of_threads(world_size))]
+    return [
+        exchange_of(compression, world_size, rank, 0, wire) for rank, wire in enumerate(wires_of_threads(world_size))
+    ]
 
 
 def bucket(step: int, rank: int) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
@@ -35,7 +37,9 @@ def bucket(step: int, rank: int) -> tuple[torch.Tensor, dict[str, torch.Tensor]]
     return flat, {name: part.view(SHAPES[name]) for name, part in zip(SHAPES, parts, strict=True)}
 
 
-def together(ranks: list[GradientExchange], step: int, act: Callable[[GradientExchange, Any], None]) -> list[torch.Tensor]:
+def together(
+    ranks: list[GradientExchange], step: int, act: Callable[[GradientExchange, Any], None]
+) -> list[torch.Tensor]:
     """What each rank's bucket is after all have done something with it."""
     buckets = [bucket(step, rank) for rank in range(len(ranks))]
     for each in ranks:

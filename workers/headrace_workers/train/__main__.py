@@ -89,7 +89,7 @@ def train_on_workers(head: Head, spec: TrainJobSpec, dataset: DatasetVersion) ->
         checkpoint_folder(head.spec, spec, head.storage).uri,
     )
     account = Account(head.reporter, head.storage, EventLog(head.storage, head.spec.identity.attempt))
-    if may_change(spec):
+    if spec.is_elastic:
         wait_for_group(head, spec.stall_seconds)
         head.reporter.update(stage="starting workers")
         accompany(head, board, Members(head.spec, work, head.pod.ip), account)
@@ -100,11 +100,6 @@ def train_on_workers(head: Head, spec: TrainJobSpec, dataset: DatasetVersion) ->
         change = Change(head.reporter.departures, joined)
         follow(head, board, RayGroup(head.spec, work, joined), account, change)
     return account.result
-
-
-def may_change(spec: TrainJobSpec) -> bool:
-    """Whether ranks may come and go while others train; rounds of local steps have a fixed group."""
-    return not (spec.compression.di_lo_co or spec.compression.sparse_lo_co)
 
 
 def accompany(head: Head, board: Any, members: Members, account: Account) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.distributed as dist
+from torch.distributed.distributed_c10d import AllgatherOptions
 
 from headrace_workers.faults import Interrupted, RunFault
 from headrace_workers.train.compression.base import Wire
@@ -127,9 +128,7 @@ class ElasticGroup(Group):
                 training.take_over(data)
             except ValueError as error:
                 raise PeerLost(f"what {source.identity} handed over cannot be read: {error}") from error
-            logger.info(
-                "took %d bytes over from %s in %.3g s", len(data), source.identity, time.monotonic() - began
-            )
+            logger.info("took %d bytes over from %s in %.3g s", len(data), source.identity, time.monotonic() - began)
         training.regroup()
         self.formed, self._waits = True, False
 
@@ -138,10 +137,13 @@ class ElasticGroup(Group):
         self.formed = False
 
     def part(self, leaving: Sequence[int]) -> None:
-        """Goes on without asking anybody: all that stay know who goes."""
+        """Goes on without asking anybody, for all that stay know who goes; if too few stay, they wait for others."""
         if self.rank in leaving:
             raise Left
         assert self._membership is not None
+        if self.world_size - len(leaving) < self.fewest:
+            self.reform()
+            return
         self._disband()
         self._join(self._membership.without(frozenset(leaving)))
 
@@ -229,7 +231,7 @@ class ElasticGroup(Group):
         if self.world_size == 1:
             into.copy_(mine.view_as(into))
             return
-        self._wait(lambda: self._processes.parent._allgather_base(into, mine))
+        self._wait(lambda: self._processes.allgather_into_tensor_coalesced([into], [mine], AllgatherOptions()))
 
     def _wait(self, begin: Callable[[], Any]) -> None:
         self._waits = True

@@ -20,7 +20,7 @@ class PeerLost(Exception):
 
 
 class Left(Exception):
-    """This rank was asked to go, and the others go on without it."""
+    """The rank was asked to go, and the others go on without it."""
 
 
 class Group:

@@ -84,7 +84,11 @@ class Member:
         if device != "cpu":
             torch.cuda.set_device(device)
         group = ElasticGroup(
-            self._meeting, ray.util.get_node_ip_address(), self._pod, device, lambda: board.post.remote(Ready(self._pod))
+            self._meeting,
+            ray.util.get_node_ip_address(),
+            self._pod,
+            device,
+            lambda: board.post.remote(Ready(self._pod)),
         )
         self._adopt(group)
 

@@ -62,6 +62,7 @@ class GradientExchange(ABC):
 
     def forget(self) -> None:
         """Owes nothing any more."""
+        self.owe({})
 
     def common(self) -> dict[str, torch.Tensor]:
         """What all ranks remember alike, for one that joins."""
@@ -69,6 +70,8 @@ class GradientExchange(ABC):
 
     def take_common(self, tensors: Mapping[str, torch.Tensor]) -> None:
         """Remembers what `common` gave on another rank."""
+        if tensors:
+            raise ValueError(f"{type(self).__name__} has nothing in common, but was given {', '.join(sorted(tensors))}")
 
     def regroup(self, rank: int, world_size: int) -> None:
         """Goes on as a rank of another group; what this rank owes counts in its averages as much as it did before.
@@ -81,6 +84,8 @@ class GradientExchange(ABC):
 
     def owe(self, owed: Mapping[str, torch.Tensor]) -> None:
         """Owes this and nothing else, by parameter name."""
+        if owed:
+            raise ValueError(f"{type(self).__name__} owes nothing, but was told to owe for {', '.join(sorted(owed))}")
 
     def pay(self, flat: torch.Tensor, gradients: Mapping[str, torch.Tensor]) -> None:
         """Averages gradients and all that is owed exactly; afterwards nobody owes anything."""

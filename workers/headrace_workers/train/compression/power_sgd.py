@@ -64,10 +64,6 @@ class PowerSgdExchange(GradientExchange):
         """Has these errors."""
         self._errors = dict(owed)
 
-    def forget(self) -> None:
-        """Has no errors."""
-        self._errors = {}
-
     def common(self) -> dict[str, torch.Tensor]:
         """The right factors by parameter name."""
         return dict(self._rights)
