@@ -11,6 +11,8 @@ BRIDGE = "hrbench0"
 DEVICE = "eth0"
 SUBNET = "10.77.0"
 LEADER = f"{SUBNET}.1"
+WATCHER = f"{SUBNET}.254"
+"""This machine's own address there."""
 
 
 def namespace(rank: int) -> str:
@@ -24,6 +26,7 @@ def slow_network(ranks: int, mbits: int) -> Iterator[None]:
     _remove(ranks)
     try:
         _run("ip", "link", "add", BRIDGE, "type", "bridge")
+        _run("ip", "address", "add", f"{WATCHER}/24", "dev", BRIDGE)
         _run("ip", "link", "set", BRIDGE, "up")
         for rank in range(ranks):
             name, outside = namespace(rank), f"hrbench-v{rank}"
@@ -52,3 +55,8 @@ def _run(*command: str) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(f"{' '.join(command)} failed: {done.stderr.strip()}; this benchmark needs root and iproute2")
+
+
+def cut(rank: int, *, off: bool) -> None:
+    """Takes a rank off the network, or puts it back."""
+    _run("ip", "link", "set", f"hrbench-v{rank}", "down" if off else "up")
