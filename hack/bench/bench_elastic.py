@@ -51,7 +51,11 @@ class Bench:
             "evaluation": {"everySteps": 100_000}, "stallSeconds": TIMEOUT_SECONDS, **changes,
         }  # fmt: skip
         run = NetworkRun(self._folder / f"run{next(self._numbers)}", self._dataset, WORKERS, **spec)
-        run.until("all train", lambda found: found.workers == WORKERS and found.progress.step > 5, START_SECONDS)
+        try:
+            run.until("all train", lambda found: found.workers == WORKERS and found.progress.step > 5, START_SECONDS)
+        except SystemExit:
+            run.close()
+            raise
         return run
 
     def calm(self, steps: int) -> float:

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
@@ -88,7 +89,7 @@ class NetworkRun:
             **os.environ, "HEADRACE_POD_NAME": name, "HEADRACE_POD_IP": f"{SUBNET}.{rank + 1}", "HEADRACE_TOKEN": TOKEN,
             "HEADRACE_RUN_SPEC": str(self._folder / "run.json"), "HEADRACE_TERMINATION_LOG": str(self._folder / f"{name}.end"),
             "HEADRACE_HEAD_ADDRESS": f"{LEADER}:6379", "HEADRACE_HEAD_REPORT_ADDRESS": f"{LEADER}:8080",
-            "HEADRACE_CPUS": "1", "GLOO_SOCKET_IFNAME": DEVICE,
+            "HEADRACE_CPUS": "1", "HEADRACE_PORT_REPORT": "8080", "GLOO_SOCKET_IFNAME": DEVICE,
         }  # fmt: skip
         module = "headrace_workers.ray_worker" if rank else "headrace_workers.train"
         with (self._folder / f"{name}.log").open("ab") as log:
@@ -138,7 +139,8 @@ class NetworkRun:
         """SIGKILL to all processes of a pod at once, as when its node is gone."""
         process = self.processes[rank]
         for each in [*psutil.Process(process.pid).children(recursive=True), process]:
-            each.send_signal(signal.SIGKILL)
+            with suppress(psutil.NoSuchProcess):
+                each.send_signal(signal.SIGKILL)
         process.wait()
 
     def suspend(self, rank: int) -> None:

@@ -85,6 +85,7 @@ def test_others_train_on(open_ranks: Open, method: str) -> None:
     ranks.until("two are left", lambda: any(each["size"] == 2 for each in ranks.said("c", "change")))
     ranks.tell("c", "leave")
     ranks.until("it has left", lambda: ranks.said("c", "left"))
+    ranks.until("one is left", lambda: ranks.said("a", "change")[-1]["size"] == 1)
     ranks.until("training ends", lambda: ranks.said("a", "end"))
     end = ranks.said("a", "end")[0]
     assert (end["step"], end["resumed"]) == (400, None)

@@ -87,6 +87,8 @@ def fit(
             continue
         if move == Move.RESUME:
             on_start(training.resumed_from)
+        if move == Move.PART and group.formed:
+            on_change(training.step, training.last_point)
         if not training.is_told:
             continue
         if group.leads:

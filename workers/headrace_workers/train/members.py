@@ -26,6 +26,8 @@ START_SECONDS = 60.0
 """A new member answers nothing while its process starts and imports."""
 MOST_TIMEOUT_SECONDS = 60.0
 """A collective takes no longer, unless a run may stall for less."""
+TOGETHER_SECONDS = 5.0
+"""One that is ready to join waits so long for others that are about to be: each time somebody joins, all others wait."""
 LOSSES_WITHOUT_PROGRESS = 5
 
 logger = logging.getLogger(__name__)
@@ -40,7 +42,7 @@ class Entry:
     work: Any
     """The reference to what `train` returns."""
     since: float = field(default_factory=time.monotonic)
-    ready: bool = False
+    ready_at: float | None = None
     trains: bool = False
     told: bool = False
     leaves: bool = False
@@ -83,7 +85,7 @@ class Members:
         """Hears that a rank is ready, or still waits."""
         if (entry := self._entries.get(pod)) is None:
             return
-        entry.ready = True
+        entry.ready_at = entry.ready_at or time.monotonic()
         self._invite()
         if entry.told:
             self._tell("let_in", [each for each in self._entries.values() if each.trains and each is not entry])
@@ -177,16 +179,18 @@ class Members:
 
     def _invite(self) -> None:
         """Tells those that are ready to join the ones that train, or, when all are ready, to begin."""
-        waiting = [entry for entry in self._entries.values() if entry.ready and not entry.trains]
+        now = time.monotonic()
+        late = [entry for entry in self._entries.values() if entry.ready_at is None]
+        late = [entry for entry in late if now < entry.since + GATHER_SECONDS]
+        waiting = [entry for entry in self._entries.values() if entry.ready_at and not entry.trains]
         if any(entry.trains for entry in self._entries.values()):
-            fresh = [entry for entry in waiting if not entry.told]
-            self._tell("join", fresh)
-            if fresh:
-                self._tell("let_in", [entry for entry in self._entries.values() if entry.trains])
+            waiting = [entry for entry in waiting if not entry.told]
+            if not waiting or (late and now < min(entry.ready_at or now for entry in waiting) + TOGETHER_SECONDS):
+                return
+            self._tell("join", waiting)
+            self._tell("let_in", [entry for entry in self._entries.values() if entry.trains])
         else:
-            late = [entry for entry in self._entries.values() if not entry.ready]
-            patient = bool(late) and time.monotonic() < min(entry.since for entry in late) + GATHER_SECONDS
-            if len(waiting) < self._run.min_workers or patient:
+            if late or len(waiting) < self._run.min_workers:
                 return
             self._tell("begin", waiting)
         for entry in waiting:
