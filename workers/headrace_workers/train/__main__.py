@@ -17,11 +17,11 @@ from headrace_workers.head import Head, run_head
 from headrace_workers.ray_cluster import HeadSettings, start_head
 from headrace_workers.storage import Folder
 from headrace_workers.train.account import Account
-from headrace_workers.train.board import Ready, Trains, make_board
+from headrace_workers.train.board import make_board
 from headrace_workers.train.change import Change
 from headrace_workers.train.events import EventLog
 from headrace_workers.train.members import Members
-from headrace_workers.train.progress import FitResult, Snapshot
+from headrace_workers.train.progress import FitResult
 from headrace_workers.train.publish import publish_model, published_version
 from headrace_workers.train.rank import RankWork
 from headrace_workers.train.ray_group import RayGroup, import_early, prepare_environment
@@ -113,15 +113,8 @@ def accompany(head: Head, board: Any, members: Members, account: Account) -> Non
         # Asked before the notes are read: what the ranks posted before they ended is then among them.
         ended = members.ended
         for note in ray.get(board.take.remote()):
-            match note:
-                case Ready():
-                    members.is_ready(note.pod)
-                case Trains():
-                    members.trains(note.pod)
-                case _:
-                    account.hear(note)
-            if isinstance(note, Snapshot):
-                members.progressed()
+            members.hear(note)
+            account.hear(note)
         if account.result:
             departures.open()
             return
@@ -134,6 +127,8 @@ def accompany(head: Head, board: Any, members: Members, account: Account) -> Non
         members.look()
         for pod in departures.waiting:
             members.let_go(pod)
+        if account.world_size and not members.training:
+            account.between_groups()
         while members.left:
             departures.let_go(members.left.pop())
         time.sleep(POLL_SECONDS)

@@ -10,7 +10,7 @@ from headrace.api.run_report import Progress, ReportPhase
 from headrace_workers.faults import RunFault
 from headrace_workers.report import Reporter
 from headrace_workers.storage import Folder
-from headrace_workers.train.board import GroupChanged, GroupStarted, Note, RankError, RankFault, Saved
+from headrace_workers.train.board import GroupChanged, GroupStarted, Note, RankError, RankFault, Ready, Saved, Trains
 from headrace_workers.train.events import EventLog
 from headrace_workers.train.progress import FitResult, Snapshot
 
@@ -55,6 +55,8 @@ class Account:
                 self.saved = True
             case FitResult():
                 self.result = note
+            case Ready() | Trains():
+                logger.debug("%s", note)
 
     def between_groups(self) -> None:
         """The last group was stopped, and the next is about to be formed."""

@@ -13,16 +13,18 @@ from typing import Any
 from headrace.api.run_spec import RunSpec
 from headrace_workers.faults import RunFault
 from headrace_workers.ray_cluster import WORKER_RESOURCE, joined_workers_by_node
+from headrace_workers.train.board import Note, Ready, Trains
 from headrace_workers.train.meeting import Meeting, Pulse
 from headrace_workers.train.member import CONCURRENCY, Member
+from headrace_workers.train.progress import Snapshot
 from headrace_workers.train.rank import RankWork
 
 LOOK_SECONDS = 0.5
 GATHER_SECONDS = 30.0
 """The first group waits so long for workers that have joined and are not ready yet."""
-SILENT_SECONDS = 5.0
-"""A member that has not answered for so long is ended."""
-START_SECONDS = 60.0
+SILENT_LOOKS = 10
+"""A member that has not answered for so many looks is ended: a head that itself stood still blames nobody."""
+START_LOOKS = 120
 """A new member answers nothing while its process starts and imports."""
 MOST_TIMEOUT_SECONDS = 60.0
 """A collective takes no longer, unless a run may stall for less."""
@@ -47,9 +49,9 @@ class Entry:
     told: bool = False
     leaves: bool = False
     pulse: Any = None
-    """The reference to an answer that is awaited, since `asked`."""
-    asked: float = 0.0
-    answered: float = 0.0
+    """The reference to an answer that is awaited, for `unanswered` looks."""
+    unanswered: int = 0
+    has_answered: bool = False
     last: Pulse = field(default_factory=lambda: Pulse(0.0, waits=True))
 
 
@@ -71,7 +73,6 @@ class Members:
         """Pods whose worker left: no other takes its place there."""
         self._looked_at = 0.0
         self._losses = 0
-        self._began = time.monotonic()
         self._error = "a worker was lost"
         self.left: set[str] = set()
         """Pods that may go."""
@@ -81,13 +82,32 @@ class Members:
         """Whether all have returned."""
         return not self._entries
 
+    @property
+    def training(self) -> int:
+        """How many train."""
+        return sum(entry.trains for entry in self._entries.values())
+
+    def hear(self, note: Note) -> None:
+        """Takes what a rank posted, as far as it is about the group."""
+        match note:
+            case Ready():
+                self.is_ready(note.pod)
+            case Trains():
+                self.trains(note.pod)
+            case Snapshot():
+                # A step was done: those that were lost before it are made up for.
+                self._losses = 0
+            case _:
+                pass
+
     def is_ready(self, pod: str) -> None:
         """Hears that a rank is ready, or still waits."""
         if (entry := self._entries.get(pod)) is None:
             return
         entry.ready_at = entry.ready_at or time.monotonic()
+        still_waits = entry.told
         self._invite()
-        if entry.told:
+        if still_waits:
             self._tell("let_in", [each for each in self._entries.values() if each.trains and each is not entry])
 
     def trains(self, pod: str) -> None:
@@ -95,18 +115,15 @@ class Members:
         if entry := self._entries.get(pod):
             entry.trains = True
 
-    def progressed(self) -> None:
-        """Hears that a step was done."""
-        self._losses = 0
-
     def let_go(self, pod: str) -> None:
         """Has a pod's rank leave when all have paid what they owe; a pod without one may go at once."""
         entry = self._entries.get(pod)
         self._gone.add(pod)
         if entry is None or not entry.trains:
-            if entry:
-                self._end(entry, "it was asked to go before it trained")
             self.left.add(pod)
+            if entry and not entry.leaves:
+                entry.leaves = True
+                self._end(entry, "it was asked to go before it trained")
         elif not entry.leaves:
             entry.leaves = True
             self._tell("leave", [entry])
@@ -168,11 +185,12 @@ class Members:
                 logger.info("worker %s has left", entry.pod)
 
     def _lost(self, entry: Entry, why: str) -> None:
+        if entry.leaves:
+            self.left.add(entry.pod)
+            return
         self._losses += 1
         self._error = f"{entry.pod}: {why}"
         logger.warning("worker %s is lost: %s", entry.pod, why)
-        if entry.leaves:
-            self.left.add(entry.pod)
         if self._losses > LOSSES_WITHOUT_PROGRESS:
             message = f"{self._losses} workers were lost without one step done; the last was {self._error}"
             raise RunFault("WorkersFailing", message[:1000], retryable=True)
@@ -180,10 +198,10 @@ class Members:
     def _invite(self) -> None:
         """Tells those that are ready to join the ones that train, or, when all are ready, to begin."""
         now = time.monotonic()
-        late = [entry for entry in self._entries.values() if entry.ready_at is None]
-        late = [entry for entry in late if now < entry.since + GATHER_SECONDS]
-        waiting = [entry for entry in self._entries.values() if entry.ready_at and not entry.trains]
-        if any(entry.trains for entry in self._entries.values()):
+        idle = [entry for entry in self._entries.values() if not entry.trains]
+        late = [entry for entry in idle if entry.ready_at is None and now < entry.since + GATHER_SECONDS]
+        waiting = [entry for entry in idle if entry.ready_at is not None]
+        if self.training:
             waiting = [entry for entry in waiting if not entry.told]
             if not waiting or (late and now < min(entry.ready_at or now for entry in waiting) + TOGETHER_SECONDS):
                 return
@@ -200,20 +218,17 @@ class Members:
         """Asks a member how it does; ends one that has not answered for long."""
         import ray
 
-        now = time.monotonic()
-        if entry.pulse is not None:
-            done, _ = ray.wait([entry.pulse], timeout=0)
-            if done:
-                try:
-                    entry.last = ray.get(entry.pulse)
-                except ray.exceptions.RayError:
-                    return
-                entry.pulse, entry.answered = None, now
-        patience = SILENT_SECONDS if entry.answered else START_SECONDS
+        if entry.pulse is not None and ray.wait([entry.pulse], timeout=0)[0]:
+            try:
+                entry.last = ray.get(entry.pulse)
+            except ray.exceptions.RayError:
+                return
+            entry.pulse, entry.unanswered, entry.has_answered = None, 0, True
         if entry.pulse is None:
-            entry.pulse, entry.asked = entry.actor.pulse.remote(), now
-        elif now - entry.asked > patience:
-            self._end(entry, f"it has not answered for {now - entry.asked:.0f} s")
+            entry.pulse = entry.actor.pulse.remote()
+        entry.unanswered += 1
+        if entry.unanswered > (SILENT_LOOKS if entry.has_answered else START_LOOKS):
+            self._end(entry, f"it has not answered for {entry.unanswered * LOOK_SECONDS:.0f} s")
 
     def _end_who_hangs(self) -> None:
         """Ends the members that all others have been waiting for longer than a run may stall."""
@@ -227,7 +242,7 @@ class Members:
         import ray
 
         logger.warning("worker %s is ended: %s", entry.pod, why)
-        entry.asked = time.monotonic()
+        entry.unanswered = 0
         ray.kill(entry.actor, no_restart=True)
 
     def _tell(self, word: str, entries: list[Entry]) -> None:
