@@ -81,6 +81,7 @@ def _of_rounds(
             each.optimizer.zero_grad()
             task.loss(each.network, next(own)).backward()
             each.optimizer.step()
+            each.rounds.took_step()
         since += 1
         if ranks[0].rounds.ends(step) or step == steps:
             list(pool.map(lambda each, taken=since: each.rounds.finish(taken), ranks))

@@ -58,6 +58,8 @@ def measure(task: Task, method: Compression, rate: float, seed: int, steps: int,
             exchange.exchange(bucket.flat, bucket.gradients)
         optimizer.step()
         since += 1
+        if rounds:
+            rounds.took_step()
         if rounds and (rounds.ends(step) or step == steps):
             rounds.finish(since)
             since = 0

@@ -6,7 +6,7 @@ from headrace.api.status import Phase
 from headrace.plan.conditions import find, holds
 from headrace.plan.plan import plan
 from headrace.plan.values import Refusal
-from tests.gen import NOW, pod, train_job
+from tests.gen import NOW, pod, report, train_job
 from tests.plan.test_run import head, observed, with_status
 
 QUOTA = Refusal("Pod", "w", "QuotaExceeded", "exceeded quota: small")
@@ -35,3 +35,16 @@ def test_what_a_run_says(phase, pods, refusals, reason, words, stalled):
     assert (now.reason, holds(conditions, "Stalled")) == (reason, stalled)
     assert words in now.message
     assert holds(conditions, "Refused") == bool(refusals)
+
+
+@pytest.mark.parametrize(("elastic", "status", "reason"), [(True, "True", "Quorum"), (False, "False", "FixedGroup")])
+def test_how_a_group_changes_is_what_its_head_says(elastic, status, reason):
+    """As long as it runs, also while the head does not answer; not before it has said so."""
+    job = with_status(train_job(workers={"min": 1, "max": 1}), phase=Phase.RUNNING)
+    silent = plan(observed(job, head(), pod()), NOW).status
+    assert find(silent.conditions, "Elastic") is None
+    told = plan(observed(job, head(live=report(elastic=elastic)), pod()), NOW).status
+    later = plan(observed(with_status(job, conditions=told.conditions), head(), pod()), NOW).status
+    for each in (told, later):
+        found = find(each.conditions, "Elastic")
+        assert found and (found.status, found.reason) == (status, reason)

@@ -134,6 +134,12 @@ class RunReport(Model):
     group_restarts: Annotated[
         int, Field(ge=0, description="How often the group of workers was formed anew in this attempt.")
     ] = 0
+    elastic: Annotated[bool | None, Field(description="Whether workers may come and go while the others train on.")] = (
+        None
+    )
+    lost_local_steps: Annotated[
+        int, Field(ge=0, description="Steps that lost workers had taken alone and not shared yet.")
+    ] = 0
     trials: Trials | None = None
     best_trial: BestTrial | None = None
     dataset: DatasetVersion | None = None

@@ -201,8 +201,3 @@ class TrainJobSpec(RunPolicy):
             lambda s: s.batch_size >= s.workers.max,
         ),
     )
-
-    @property
-    def is_elastic(self) -> bool:
-        """Whether workers may come and go while the others train on; rounds of local steps have a fixed group."""
-        return not (self.compression.di_lo_co or self.compression.sparse_lo_co)

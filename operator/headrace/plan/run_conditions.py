@@ -3,12 +3,11 @@
 from collections.abc import Iterable
 from datetime import datetime
 
-from headrace.api.meta import Condition
+from headrace.api.meta import Condition, ConditionStatus
 from headrace.api.pods import Workers
 from headrace.api.status import FINISHED, Phase, RunStatus
-from headrace.api.train_job import TrainJobSpec
 from headrace.plan import gang, labels
-from headrace.plan.conditions import QUOTA, Fact, refused, settle
+from headrace.plan.conditions import QUOTA, Fact, find, refused, settle
 from headrace.plan.run_progress import is_of_attempt
 from headrace.plan.values import Observed, Pod, PodPhase
 
@@ -40,11 +39,7 @@ def _facts(observed: Observed, status: RunStatus, workers: Workers, waiting: Rea
              message if status.phase == Phase.SUSPENDED else "the run is not suspended"),
         Fact("Progressing", status.phase in (Phase.STARTING, Phase.RUNNING), reason, message),
     ]  # fmt: skip
-    spec = observed.object.spec
-    if status.phase == Phase.RUNNING and isinstance(spec, TrainJobSpec):
-        facts.append(
-            Fact("Elastic", True, "Quorum", ELASTIC) if spec.is_elastic else Fact("Elastic", False, "FixedGroup", FIXED)
-        )
+    facts.extend(_elastic(observed, status))
     blocked = refused(observed.refusals)
     if blocked:
         facts.append(blocked)
@@ -64,6 +59,21 @@ def _facts(observed: Observed, status: RunStatus, workers: Workers, waiting: Rea
             )
         )
     return facts
+
+
+def _elastic(observed: Observed, status: RunStatus) -> Iterable[Fact]:
+    """How the group of a training changes, as its head says, or said before it fell silent."""
+    if status.phase != Phase.RUNNING:
+        return
+    heads = (pod for pod in observed.pods if is_of_attempt(pod, status) and pod.labels.get(labels.ROLE) == labels.HEAD)
+    report = next((pod.report for pod in heads), None)
+    before = find(observed.object.status.conditions, "Elastic")
+    if report is not None and report.elastic is not None:
+        yield (
+            Fact("Elastic", True, "Quorum", ELASTIC) if report.elastic else Fact("Elastic", False, "FixedGroup", FIXED)
+        )
+    elif before:
+        yield Fact("Elastic", before.status == ConditionStatus.TRUE, before.reason, before.message)
 
 
 def _now(observed: Observed, status: RunStatus, workers: Workers, waiting: Reason | None) -> tuple[str, str]:

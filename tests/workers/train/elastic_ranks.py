@@ -152,7 +152,7 @@ def run(line: Connection, name: str, folder: str, spec: dict[str, Any], meeting:
                 getattr(group, word)()
 
     threading.Thread(target=listen, daemon=True).start()
-    advance, learn = Training._advance, Learner.learn
+    advance, finish, learn = Training._advance, Training._finish_round, Learner.learn
 
     def told_advance(training: Training) -> Any:
         moves = advance(training)
@@ -172,6 +172,12 @@ def run(line: Connection, name: str, folder: str, spec: dict[str, Any], meeting:
         time.sleep(slow)
         return learn(*arguments, **named)
 
+    def told_round(training: Training) -> Any:
+        moves = finish(training)
+        say("round", step=training.step, digest=digest(training))
+        return moves
+
+    Training._finish_round = told_round  # type: ignore[method-assign]
     Training._advance, Learner.learn = told_advance, slow_learn  # type: ignore[method-assign]
 
     def hear(snapshot: Snapshot) -> None:
@@ -181,7 +187,7 @@ def run(line: Connection, name: str, folder: str, spec: dict[str, Any], meeting:
         result = fit(
             train_spec(**spec), blobs(), Folder(f"file://{folder}/run"), group=group, on_progress=hear,
             should_stop=stops.is_set, on_start=lambda step: say("start", step=step or 0, size=group.world_size),
-            on_change=lambda step, _: say("change", step=step, size=group.world_size, rank=group.rank),
+            on_change=lambda step, _, lost: say("change", step=step, lost=lost, size=group.world_size, rank=group.rank),
         )  # fmt: skip
         say("end", step=result.step, metrics=result.metrics, resumed=result.resumed_from)
     except Left:

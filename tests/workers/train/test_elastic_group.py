@@ -96,6 +96,28 @@ def test_others_train_on(open_ranks: Open, method: str) -> None:
         require_no_step_twice(ranks, name)
 
 
+@pytest.mark.parametrize("method", ["diLoCo", "sparseLoCo"])
+def test_rounds_outlive_a_rank(open_ranks: Open, method: str) -> None:
+    """A rank that is killed takes its steps of one round along, which are counted; the others share theirs, and one that joins goes on from there."""
+    ranks = open_ranks("a", "b", "c", spec={"steps": 1200, "compression": {method: {"localSteps": 8}}})
+    ranks.until("three train", lambda: ranks.step("c") > 40)
+    ranks.ranks["c"].process.kill()
+    ranks.until("two are left", lambda: any(each["size"] == 2 for each in ranks.said("a", "change")))
+    change = next(each for each in ranks.said("a", "change") if each["size"] == 2)
+    assert change["lost"] == 8 and change["step"] % 8 == 0
+    ranks.join("d")
+    ranks.until("three train", lambda: ranks.step("d") > 0)
+    ranks.tell("b", "leave")
+    ranks.until("it has left", lambda: ranks.said("b", "left"))
+    left_at = ranks.step("b")
+    ranks.until("the others train on", lambda: min(ranks.step("a"), ranks.step("d")) > left_at + 40)
+    assert ranks.said("a", "snapshot")[-1]["loss"] < 0.2 < ranks.said("a", "snapshot")[0]["loss"]
+    require_no_step_twice(ranks, "a")
+    by_step = [{each["step"]: each["digest"] for each in ranks.said(name, "round")} for name in "ad"]
+    both = by_step[0].keys() & by_step[1].keys()
+    assert len(both) > 5 and all(by_step[0][step] == by_step[1][step] for step in both)
+
+
 def test_one_that_hangs_comes_back(open_ranks: Open) -> None:
     """A process that is stopped is given up when the collective's time is over, and takes over where the others are when it goes on."""
     ranks = open_ranks("a", "b", "c", timeout=3.0, spec={"steps": 2000, "compression": METHODS["int4"]})

@@ -79,11 +79,13 @@ def member_of(pods: Pods, pod: str) -> psutil.Process:
     return next(each for each in below if "Member" in " ".join(each.cmdline()))
 
 
-@pytest.mark.parametrize("compression", [{"none": {}}, {"diLoCo": {"localSteps": 20}}])
-def test_a_group_grows_and_shrinks_without_losing_a_step(open_pods: Any, compression: Any) -> None:
-    """A third worker is let in, and let go on SIGTERM; where rounds need a fixed group, each time after a checkpoint of that moment."""
+@pytest.mark.parametrize("elastic", [True, False], ids=["elastic", "fixed"])
+def test_a_group_grows_and_shrinks_without_losing_a_step(open_pods: Any, tmp_path: Path, elastic: bool) -> None:
+    """A third worker is let in, and let go on SIGTERM; where torchft is missing, each time after a checkpoint of that moment."""
+    if not elastic:
+        (tmp_path / "sitecustomize.py").write_text("import sys\nsys.modules['torchft'] = None\n")
     steps = {"epochs": 4000, "checkpoints": {"everySteps": 1_000_000}, "evaluation": {"everySteps": 1_000_000}}
-    pods = open_pods(**steps, workers={"min": 1, "max": 3}, compression=compression)
+    pods = open_pods("" if elastic else str(tmp_path), **steps, workers={"min": 1, "max": 3})
     pods.wait_until(lambda report: report.workers == 2 and report.progress.step > 50, SECONDS)
     pods.start("worker-2", "headrace_workers.ray_worker")
     grown = pods.wait_until(lambda report: report.workers == 3, SECONDS)
@@ -92,10 +94,11 @@ def test_a_group_grows_and_shrinks_without_losing_a_step(open_pods: Any, compres
     shrunk = pods.wait_until(lambda report: report.workers == 2, SECONDS)
     assert pods.processes["worker-2"].wait(10) == 0
     assert "without the head's consent" not in (pods.folder / "worker-2.log").read_text()
-    if "diLoCo" in compression:
-        assert shrunk.resumed_from == shrunk.checkpoint.step >= grown.checkpoint.step > 50
-    else:
+    assert shrunk.elastic is elastic
+    if elastic:
         assert (shrunk.group_restarts, shrunk.resumed_from, shrunk.checkpoint) == (0, None, None)
+    else:
+        assert shrunk.resumed_from == shrunk.checkpoint.step >= grown.checkpoint.step > 50
 
 
 def test_a_head_that_is_asked_to_go_saves_first(open_pods: Any) -> None:

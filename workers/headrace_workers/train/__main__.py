@@ -1,8 +1,10 @@
 """The head of a training run: starts Ray, waits for workers, lets them train, publishes what they learnt.
 
-Workers train in a group. When one wants to go or others have come, the group saves, and the next one goes on from there.
+Workers come and go while the others train. Where torchft is not to be had (it has no build but for Linux), Ray Train forms
+a group that stays: when one wants to go or others have come it saves, and the next one goes on from there.
 """
 
+import importlib.util
 import os
 import sys
 import time
@@ -89,7 +91,9 @@ def train_on_workers(head: Head, spec: TrainJobSpec, dataset: DatasetVersion) ->
         checkpoint_folder(head.spec, spec, head.storage).uri,
     )
     account = Account(head.reporter, head.storage, EventLog(head.storage, head.spec.identity.attempt))
-    if spec.is_elastic:
+    elastic = importlib.util.find_spec("torchft") is not None
+    head.reporter.update(elastic=elastic)
+    if elastic:
         wait_for_group(head, spec.stall_seconds)
         head.reporter.update(stage="starting workers")
         accompany(head, board, Members(head.spec, work, head.pod.ip), account)

@@ -102,6 +102,10 @@ class Account:
             self._reporter.record(note.point.step, note.point.values)
             self._events.record(note.point.step, note.point.values)
         logger.info("the group is of %d workers from step %d on", note.world_size, note.step)
+        if note.lost_steps:
+            lost = self._reporter.current.lost_local_steps + note.lost_steps
+            self._reporter.update(lost_local_steps=lost)
+            logger.warning("%d local steps of lost workers are gone, %d in all", note.lost_steps, lost)
 
     def _progressed(self, note: Snapshot) -> None:
         if note.step > self._step:

@@ -27,6 +27,8 @@ class GroupChanged:
     world_size: int
     step: int
     point: CurvePoint | None
+    lost_steps: int = 0
+    """Local steps that lost ranks had not shared yet."""
 
 
 @dataclass(frozen=True)

@@ -62,6 +62,11 @@ class ElasticGroup(Group):
         return self._meeting.fewest
 
     @property
+    def missing(self) -> int:
+        """Of the last group's."""
+        return len(self._membership.missing) if self._membership else 0
+
+    @property
     def wants_others(self) -> bool:
         """Whether somebody waits."""
         return self._others.is_set()

@@ -49,6 +49,11 @@ class Group:
         return self.world_size
 
     @property
+    def missing(self) -> int:
+        """How many ranks were lost when the group was last formed."""
+        return 0
+
+    @property
     def wants_others(self) -> bool:
         """Whether somebody waits to be let in, as far as this rank has heard."""
         return False

@@ -20,7 +20,7 @@ from headrace_workers.train.order import seed_everything, share
 
 INNER = "inner/"
 """Starts the names of a rank's own optimizer's state, where optimizers differ."""
-NETWORK, MOMENTS, EXCHANGE = "network/", "optimizer/", "exchange/"
+NETWORK, MOMENTS, EXCHANGE, ROUND = "network/", "optimizer/", "exchange/", "round/"
 """Start the names of what all ranks have in common."""
 
 
@@ -73,6 +73,8 @@ class Learner:
         if self._exchange and not self._rounds:
             self._average(self._exchange, step, pays)
         self._optimizer.step()
+        if self._rounds:
+            self._rounds.took_step()
         return loss.detach()
 
     def _average(self, exchange: GradientExchange, step: int, pays: bool) -> None:
@@ -90,10 +92,15 @@ class Learner:
         """Whether all ranks have the same parameters after the step; with local steps that is at the end of a round."""
         return self._rounds is None or self._rounds.ends(step)
 
-    def finish_round(self, taken: int) -> None:
-        """Exchanges how far so many local steps went."""
-        if self._rounds and self._exchange:
-            self._rounds.finish(taken)
+    @property
+    def has_rounds(self) -> bool:
+        """Whether steps are local."""
+        return self._rounds is not None
+
+    def finish_round(self, taken: int, *, pays: bool) -> None:
+        """Exchanges how far so many local steps went; with `pays` also what the exchange owes, uncompressed."""
+        assert self._rounds is not None
+        self._rounds.finish(taken, pays=pays)
 
     def regroup(self) -> None:
         """Goes on among other ranks, or the same in another order."""
@@ -120,9 +127,11 @@ class Learner:
 
     @property
     def common(self) -> dict[str, torch.Tensor]:
-        """What all ranks have in common between two steps."""
+        """What all ranks have in common between two steps; within a round, what they had at its start."""
         exchange = self._exchange.common() if self._exchange else {}
-        parts = ((NETWORK, self.weights), (MOMENTS, self.moments), (EXCHANGE, exchange))
+        weights = {**self.weights, **self._rounds.start} if self._rounds else self.weights
+        outer = self._rounds.state() if self._rounds else {}
+        parts = ((NETWORK, weights), (MOMENTS, self.moments), (EXCHANGE, exchange), (ROUND, outer))
         return {f"{start}{name}": each for start, part in parts for name, each in part.items()}
 
     def take_over(self, common: Mapping[str, torch.Tensor], traffic: Traffic) -> None:
@@ -132,6 +141,8 @@ class Learner:
         restore_optimizer(self._optimizer, self.network.network, moments)
         if self._exchange:
             self._exchange.take_common(exchange)
+        if self._rounds:
+            self._rounds.restore(_named(common, ROUND))
         self._forget_traffic(traffic)
 
     def restore(self, checkpoint: Checkpoint) -> None:

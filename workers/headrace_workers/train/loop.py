@@ -47,6 +47,7 @@ class Move(StrEnum):
 
     RESUME = "Resume"
     STEP = "Step"
+    ROUND = "Round"
     PART = "Part"
     TALK = "Talk"
     EVALUATE = "Evaluate"
@@ -64,12 +65,12 @@ def fit(
     should_stop: Callable[[], bool],
     checkpoints: Folder | None = None,
     on_start: Callable[[int | None], None] = lambda resumed_from: None,
-    on_change: Callable[[int, CurvePoint | None], None] = lambda step, point: None,
+    on_change: Callable[[int, CurvePoint | None, int], None] = lambda step, point, lost: None,
 ) -> FitResult:
     """Trains to the end and leaves a checkpoint of the last step in `checkpoints` (absent: checkpoints/ of `storage`).
 
     `on_start` hears the step that the loop resumes from, or none, and `on_change` the step at which the group became
-    another, with the last point of the curve. `on_progress` is called on rank 0, several times a second at most, at every evaluation and at every
+    another, with the last point of the curve and the local steps that were lost with ranks. `on_progress` is called on rank 0, several times a second at most, at every evaluation and at every
     checkpoint; what it raises ends the loop. When `should_stop` is true on any rank, all ranks save a checkpoint and
     raise Interrupted. Left is raised on a rank that the others go on without.
     """
@@ -80,7 +81,7 @@ def fit(
             if not group.formed:
                 group.form(training)
                 if training.moves:
-                    on_change(training.step, training.last_point)
+                    on_change(training.step, training.last_point, group.missing * training.unshared_steps)
             move = training.move()
         except PeerLost as lost:
             group.lose(lost)
@@ -88,7 +89,7 @@ def fit(
         if move == Move.RESUME:
             on_start(training.resumed_from)
         if move == Move.PART and group.formed:
-            on_change(training.step, training.last_point)
+            on_change(training.step, training.last_point, 0)
         if not training.is_told:
             continue
         if group.leads:
@@ -150,7 +151,7 @@ class Training:
         """Makes the next move, together with all ranks, and returns which; PeerLost if it has to be made again."""
         move = self._pending[0] if self._pending else Move.STEP
         made = {
-            Move.RESUME: self._resume, Move.STEP: self._advance, Move.PART: self._part, Move.TALK: self._talk,
+            Move.RESUME: self._resume, Move.STEP: self._advance, Move.ROUND: self._finish_round, Move.PART: self._part, Move.TALK: self._talk,
             Move.EVALUATE: self._evaluate, Move.MARK: self._mark, Move.SAVE: self._save,
         }[move]()  # fmt: skip
         follow = self._pending[1:]
@@ -215,14 +216,26 @@ class Training:
         self.step = step
         self._point, self.metrics, self._saved = False, None, None
         self._window.add(loss, self._order.part_of(step, self._group.rank, self._group.world_size))
-        if self._agrees:
-            self._learner.finish_round(self.step - self._agreed_step)
         due = (
             (Move.EVALUATE, self._evaluates), (Move.MARK, self._marks), (Move.SAVE, self._saves),
         )  # fmt: skip
         moves = tuple(move for move, is_due in due if is_due)
         self._tells = bool(moves) or (self._agrees and self.step >= self._next_talk)
-        return (*([Move.PART] if self._leaving else []), *([Move.TALK] if self._tells else []), *moves)
+        first = (
+            (Move.ROUND, self._agrees and self._learner.has_rounds), (Move.PART, self._agrees and bool(self._leaving)),
+            (Move.TALK, self._tells),
+        )  # fmt: skip
+        return (*(move for move, is_due in first if is_due), *moves)
+
+    def _finish_round(self) -> tuple[Move, ...]:
+        """Exchanges how far the ranks went since they last had the same parameters."""
+        self._learner.finish_round(self.step - self._agreed_step, pays=bool(self._leaving))
+        return ()
+
+    @property
+    def unshared_steps(self) -> int:
+        """The local steps that a rank which is lost now takes along."""
+        return self.step - self._agreed_step if Move.ROUND in self._pending else 0
 
     @property
     def _agrees(self) -> bool:

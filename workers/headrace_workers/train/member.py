@@ -97,10 +97,10 @@ class Member:
             if group.leads:
                 board.post.remote(GroupStarted(group.world_size, resumed_from))
 
-        def on_change(step: int, point: CurvePoint | None) -> None:
+        def on_change(step: int, point: CurvePoint | None, lost: int) -> None:
             board.post.remote(Trains(self._pod))
             if group.leads:
-                board.post.remote(GroupChanged(group.world_size, step, point))
+                board.post.remote(GroupChanged(group.world_size, step, point, lost))
 
         def on_progress(snapshot: Snapshot) -> None:
             board.post.remote(snapshot)
