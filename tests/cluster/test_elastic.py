@@ -108,6 +108,10 @@ class Training:
         found = GROUP.finditer(self.head_log())
         return [Group(number, *(int(each) for each in match.groups())) for number, match in enumerate(found, 1)]
 
+    def last_group(self) -> int:
+        """The number of the group that trains now."""
+        return self.groups()[-1].number
+
     def trains(self, size: int, after: int) -> Group:
         """The first group of this size after that number, once it has trained beyond a checkpoint."""
         deadline = time.monotonic() + SECONDS
@@ -123,40 +127,40 @@ class Training:
 def test_a_group_changes_while_it_trains(training: Training) -> None:
     """2, 3, 2 by kubectl scale, an eviction: survivors keep their pods and no step is lost; a kill costs no checkpoint."""
     cluster, namespace = training.cluster, training.namespace
-    two = training.trains(2, 0)
+    training.trains(2, 0)
     first = training.workers()
     assert len(first) == 2
 
-    before = training.status()["progress"]["step"]
+    before, number = training.status()["progress"]["step"], training.last_group()
     cluster.kubectl("scale", "trainjob/elastic", "--replicas=3", "--namespace", namespace)
-    three = training.trains(3, two.number)
+    three = training.trains(3, number)
     assert three.from_step >= before
     grown = training.workers()
     assert grown.items() > first.items()
 
-    before = training.status()["progress"]["step"]
+    before, number = training.status()["progress"]["step"], training.last_group()
     cluster.kubectl("scale", "trainjob/elastic", "--replicas=2", "--namespace", namespace)
-    shrunk = training.trains(2, three.number)
+    shrunk = training.trains(2, number)
     assert shrunk.from_step >= before
     survivors = training.workers()
     assert len(survivors) == 2
     assert survivors.items() < grown.items()
 
     evicted = min(survivors)
-    before = training.status()["progress"]["step"]
+    before, number = training.status()["progress"]["step"], training.last_group()
     eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": evicted, "namespace": namespace}}
     path = f"/api/v1/namespaces/{namespace}/pods/{evicted}/eviction"
     cluster.kubectl("create", "--raw", path, "--filename=-", manifest=json.dumps(eviction))
-    replaced = training.trains(2, shrunk.number)
+    replaced = training.trains(2, number)
     assert replaced.from_step >= before
     now = training.workers()
     assert now[max(survivors)] == survivors[max(survivors)]
     assert evicted not in now or now[evicted] != survivors[evicted]
     assert training.status().get("restarts", 0) == 0
 
-    before = training.status()["progress"]["step"]
+    before, number = training.status()["progress"]["step"], training.last_group()
     cluster.kubectl("exec", max(survivors), "--namespace", namespace, "--", "python", "-c", KILL_RAYLET)
-    recovered = training.trains(2, replaced.number)
+    recovered = training.trains(2, number)
     assert recovered.from_step >= before
     assert training.status()["restarts"] == 1
     said = {each["type"]: each for each in training.status()["conditions"]}

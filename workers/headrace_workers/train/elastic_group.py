@@ -171,7 +171,6 @@ class ElasticGroup(Group):
         if not self._told.is_set():
             self._ask()
             self._told.wait()
-        self._others.clear()
         self._asks_at = time.monotonic() + ASK_AGAIN_SECONDS
         last = self._membership.identities if self._membership else frozenset()
         seen: frozenset[str] | None = None
@@ -187,6 +186,8 @@ class ElasticGroup(Group):
                 seen = membership.identities
                 time.sleep(SECOND_LOOK_SECONDS)
                 continue
+            # Who waited has been let in; who came a moment later says so again.
+            self._others.clear()
             return membership
 
     def _is_over(self) -> bool:
