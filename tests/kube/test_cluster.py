@@ -14,7 +14,7 @@ from headrace.kube.resources import BY_KIND, SECRET
 from headrace.kube.tokens import token_for
 from headrace.plan import labels
 from headrace.plan.conditions import find
-from headrace.plan.values import Apply, Create, Delete, DeleteSelf, Settings
+from headrace.plan.values import Apply, Create, Delete, DeleteSelf, Refusal, Settings
 from headrace.reconcile import reconcile
 from tests.kube.fake_api import FakeApi, written
 
@@ -439,3 +439,14 @@ async def test_the_group_of_an_earlier_attempt_is_deleted(world):
     await world.cluster.apply(observed, Delete("PodGroup", group["metadata"]["name"], group["metadata"]["uid"]))
     assert not [path for path in world.api.objects if "/podgroups/" in path]
     await world.cluster.apply(observed, Delete("PodGroup", group["metadata"]["name"], group["metadata"]["uid"]))
+
+
+async def test_what_is_noted_of_an_object_that_is_gone_is_forgotten(world):
+    """A pass that ends after its object was deleted leaves nothing behind for good."""
+    raw = world.api.objects[BY_KIND["TrainJob"].path("default", "digits")]
+    observed = await world.cluster.observe(JOB)
+    world.cluster.gone(raw)
+    world.cluster.note_refusals(observed, (Refusal("Pod", "w", "QuotaExceeded", "exceeded quota"),))
+    assert world.cluster._refusals
+    world.cluster.forget_leftovers()
+    assert not world.cluster._refusals

@@ -26,3 +26,12 @@ def test_what_nobody_needs_is_forgotten():
     assert secrets.of("owner") == (SECRET,)
     secrets.remove("owner", "token")
     assert secrets.of("owner") == ()
+
+
+def test_those_of_owners_that_are_gone_are_forgotten():
+    """A pass that ended after its object was gone has left them."""
+    secrets = MadeSecrets()
+    secrets.add("owner", SECRET)
+    secrets.add("gone", SECRET)
+    secrets.keep({"owner", "another"})
+    assert (secrets.of("owner"), secrets.of("gone")) == ((SECRET,), ())

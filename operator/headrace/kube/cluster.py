@@ -116,6 +116,12 @@ class KubeCluster:
                 self._secrets.doubt(entry.uid)
                 self._tell({entry.key})
 
+    def forget_leftovers(self) -> None:
+        """Forgets what a pass noted of an object that was gone when it ended."""
+        uids = {entry.uid for entry in self._memory.entries() if entry.is_object}
+        self._refusals = {uid: refusals for uid, refusals in self._refusals.items() if uid in uids}
+        self._secrets.keep(uids)
+
     def wake_all(self) -> None:
         """Has every object looked at."""
         self._tell(self._object_keys())

@@ -4,7 +4,7 @@ One is taken to be there until something makes that doubtful; then it is made ag
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Set
 
 from headrace.plan.values import Raw
 
@@ -34,6 +34,11 @@ class MadeSecrets:
         """Has all of an owner be made again."""
         self._made.pop(owner, None)
         self._since.pop(owner, None)
+
+    def keep(self, owners: Set[str]) -> None:
+        """Forgets those of all other owners."""
+        for owner in self._made.keys() - owners:
+            self.doubt(owner)
 
     def of(self, owner: str) -> tuple[Raw, ...]:
         """Those of an owner."""

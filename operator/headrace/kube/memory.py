@@ -125,7 +125,10 @@ class Memory:
         if entry is None:
             return
         del self._entries[entry.place]
-        self._of_kind[entry.place[:2]].discard(entry.place)
+        of_kind = self._of_kind[entry.place[:2]]
+        of_kind.discard(entry.place)
+        if not of_kind:
+            del self._of_kind[entry.place[:2]]
         if entry.owner:
             self._of_owner[entry.owner].discard(entry.place)
             self._pending[entry.owner] -= _is_pending(entry)

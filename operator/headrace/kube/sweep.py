@@ -87,6 +87,7 @@ class Sweep:
         for resource in sorted(self._cluster.pod_groups(), key=lambda each: each.group):
             await self._compare_if_served(resource)
         self._cluster.doubt_old_secrets()
+        self._cluster.forget_leftovers()
         self._done = started
 
     async def look_again(self) -> None:
