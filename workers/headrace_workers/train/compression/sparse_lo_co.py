@@ -11,25 +11,22 @@ import torch
 
 from headrace.api.compression import SparseLoCo
 from headrace_workers.train.compression import chunked_top_k
-from headrace_workers.train.compression.base import GradientExchange, Wire
-from headrace_workers.train.compression.layout import Layout
+from headrace_workers.train.compression.base import Wire
+from headrace_workers.train.compression.kept_chunks import KeptChunks
 
 FADING = 0.95
 GROUPS = 4
 MULTIPLE = 8
 """Entries of a chunk are a multiple of this: their signs fill whole bytes, and groups are equal."""
-ERROR = "error/"
 
 
-class SparseLoCoExchange(GradientExchange):
+class SparseLoCoExchange(KeptChunks):
     """The average over the ranks of the coarse largest entries of their outer gradients."""
 
     def __init__(self, world_size: int, settings: SparseLoCo, wire: Wire | None = None) -> None:
         """Starts with nothing kept."""
         super().__init__(world_size, wire)
         self._count = max(MULTIPLE, round(chunked_top_k.CHUNK * settings.fraction / MULTIPLE) * MULTIPLE)
-        self._layout: Layout | None = None
-        self._kept = torch.empty(0)
 
     def average(self, flat: torch.Tensor, gradients: Mapping[str, torch.Tensor]) -> None:
         """One gather of what is sparse, one sum of what travels whole."""
@@ -37,10 +34,7 @@ class SparseLoCoExchange(GradientExchange):
         sparse = {name: each for name, each in gradients.items() if each.dim() > 1}
         if not sparse:
             return
-        if self._layout is None:
-            self._place(Layout.of(sparse, chunked_top_k.CHUNK), flat.device)
-        layout = self._layout
-        assert layout is not None
+        layout = self._layout or self._lay_out(sparse, flat.device)
         with self.encoding():
             own = torch.zeros(layout.size, device=flat.device)
             layout.pack(sparse, own)
@@ -61,36 +55,6 @@ class SparseLoCoExchange(GradientExchange):
                 theirs, signs, means = chunked_top_k.from_bytes(row, shapes)
                 chunked_top_k.put(total, theirs.long(), _values(signs, means))
             layout.unpack(total.div_(self.world_size), sparse)
-
-    def state(self) -> dict[str, torch.Tensor]:
-        """What was not sent, by parameter name."""
-        return {f"{ERROR}{name}": part.clone() for name, part in self._layout.parts(self._kept)} if self._layout else {}
-
-    def owed(self) -> dict[str, torch.Tensor]:
-        """What was not sent."""
-        return dict(self._layout.parts(self._kept)) if self._layout else {}
-
-    def owe(self, owed: Mapping[str, torch.Tensor]) -> None:
-        """Has this to send."""
-        if self._layout:
-            self._layout.pack(owed, self._kept)
-
-    def forget(self) -> None:
-        """Has nothing to send."""
-        self._kept.zero_()
-
-    def restore(self, tensors: Mapping[str, torch.Tensor]) -> None:
-        """Takes it back, each to its own parameter."""
-        kept = {name.removeprefix(ERROR): each for name, each in tensors.items() if name.startswith(ERROR)}
-        if not kept:
-            return
-        layout = Layout.of(kept, chunked_top_k.CHUNK)
-        self._place(layout, next(iter(kept.values())).device)
-        layout.pack(kept, self._kept)
-
-    def _place(self, layout: Layout, device: torch.device) -> None:
-        self._layout = layout
-        self._kept = torch.zeros(layout.size, device=device)
 
 
 def _signs(values: torch.Tensor) -> torch.Tensor:

@@ -12,15 +12,15 @@ import torch
 
 from headrace.api.compression import TopK
 from headrace_workers.train.compression import chunked_top_k
-from headrace_workers.train.compression.base import GradientExchange, Wire
+from headrace_workers.train.compression.base import Wire
+from headrace_workers.train.compression.kept_chunks import KeptChunks
 from headrace_workers.train.compression.layout import Layout
 
 FIRST_SHARE = 0.25
-ERROR = "error/"
 VELOCITY = "velocity/"
 
 
-class TopKExchange(GradientExchange):
+class TopKExchange(KeptChunks):
     """The average of what the ranks sent: sparse, but over time everything."""
 
     def __init__(self, world_size: int, settings: TopK, momentum: float = 0.0, wire: Wire | None = None) -> None:
@@ -28,8 +28,6 @@ class TopKExchange(GradientExchange):
         super().__init__(world_size, wire)
         self._settings = settings
         self._momentum = momentum
-        self._layout: Layout | None = None
-        self._kept = torch.empty(0)
         self._velocity = torch.empty(0)
 
     def average(self, flat: torch.Tensor, gradients: Mapping[str, torch.Tensor]) -> None:
@@ -40,10 +38,7 @@ class TopKExchange(GradientExchange):
         self.average_exactly([each for name, each in gradients.items() if name not in sparse])
         if not sparse:
             return
-        if self._layout is None:
-            self._place(Layout.of(sparse, chunked_top_k.CHUNK), flat.device)
-        layout = self._layout
-        assert layout is not None
+        layout = self._layout or self._lay_out(sparse, flat.device)
         with self.encoding():
             own = torch.zeros(layout.size, device=flat.device)
             layout.pack(sparse, own)
@@ -71,32 +66,17 @@ class TopKExchange(GradientExchange):
         """What was not sent, and the velocities, by parameter name."""
         if self._layout is None:
             return {}
-        kept = {f"{ERROR}{name}": part.clone() for name, part in self._layout.parts(self._kept)}
-        return {**kept, **{f"{VELOCITY}{name}": part.clone() for name, part in self._layout.parts(self._velocity)}}
-
-    def owed(self) -> dict[str, torch.Tensor]:
-        """What was not sent."""
-        return dict(self._layout.parts(self._kept)) if self._layout else {}
-
-    def owe(self, owed: Mapping[str, torch.Tensor]) -> None:
-        """Has this to send; velocities stay."""
-        if self._layout:
-            self._layout.pack(owed, self._kept)
-
-    def forget(self) -> None:
-        """Has nothing to send."""
-        self._kept.zero_()
+        return {
+            **super().state(),
+            **{f"{VELOCITY}{name}": part.clone() for name, part in self._layout.parts(self._velocity)},
+        }
 
     def restore(self, tensors: Mapping[str, torch.Tensor]) -> None:
         """Takes both back, each to its own parameter."""
-        kept = {name.removeprefix(ERROR): each for name, each in tensors.items() if name.startswith(ERROR)}
-        if not kept:
-            return
-        layout = Layout.of(kept, chunked_top_k.CHUNK)
-        self._place(layout, next(iter(kept.values())).device)
-        layout.pack(kept, self._kept)
-        moving = {name.removeprefix(VELOCITY): each for name, each in tensors.items() if name.startswith(VELOCITY)}
-        layout.pack(moving, self._velocity)
+        super().restore(tensors)
+        if self._layout:
+            moving = {name.removeprefix(VELOCITY): each for name, each in tensors.items() if name.startswith(VELOCITY)}
+            self._layout.pack(moving, self._velocity)
 
     def _count(self) -> int:
         """How many entries of a chunk travel at this step."""
@@ -105,7 +85,7 @@ class TopKExchange(GradientExchange):
             share = FIRST_SHARE * (share / FIRST_SHARE) ** (self.step / warmup)
         return max(1, round(chunked_top_k.CHUNK * share))
 
-    def _place(self, layout: Layout, device: torch.device) -> None:
-        self._layout = layout
-        self._kept = torch.zeros(layout.size, device=device)
+    def _lay_out(self, tensors: Mapping[str, torch.Tensor], device: torch.device) -> Layout:
+        layout = super()._lay_out(tensors, device)
         self._velocity = torch.zeros(layout.size, device=device)
+        return layout
