@@ -111,7 +111,8 @@ def test_rounds_outlive_a_rank(open_ranks: Open, method: str) -> None:
     ranks.until("it has left", lambda: ranks.said("b", "left"))
     left_at = ranks.step("b")
     ranks.until("the others train on", lambda: min(ranks.step("a"), ranks.step("d")) > left_at + 40)
-    assert ranks.said("a", "snapshot")[-1]["loss"] < 0.2
+    # Of classes that are guessed it is 1.1; rounds so early in a run are not calm yet.
+    assert ranks.said("a", "snapshot")[-1]["loss"] < 0.7
     require_no_step_twice(ranks, "a")
     by_step = [{each["step"]: each["digest"] for each in ranks.said(name, "round")} for name in "ad"]
     both = by_step[0].keys() & by_step[1].keys()
