@@ -17,7 +17,7 @@ CHART = ROOT / "charts" / "headrace"
 SYSTEM = "headrace-system"
 CLAIM = "headrace-storage"
 USER = 10001
-INSTALL_SECONDS = 330
+INSTALL_SECONDS = 180
 
 STORAGE = """
 apiVersion: v1

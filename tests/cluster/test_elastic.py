@@ -52,7 +52,7 @@ spec:
 def training(cluster: Cluster, operator_image: str, worker_image: str, tmp_path: Path) -> Iterator["Training"]:
     """The operator, and a job that trains for longer than the test lasts."""
     helm = Helm(cluster)
-    helm.run("install", "headrace", str(CHART), "--create-namespace", "--wait", "--timeout=5m", values=values(cluster))
+    helm.run("install", "headrace", str(CHART), "--create-namespace", "--wait", "--timeout=2m", values=values(cluster))
     try:
         with namespace_with_storage(cluster, "elastic", tmp_path) as namespace:
             cluster.apply(namespace, MANIFESTS)

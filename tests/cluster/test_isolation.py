@@ -200,7 +200,7 @@ def scene(
         pytest.skip("no node enforces NetworkPolicies; HEADRACE_TEST_CLUSTER='--node --network-policies' starts one")
     folder = tmp_path_factory.mktemp("isolation")
     helm = Helm(cluster)
-    helm.run("install", "headrace", str(CHART), "--create-namespace", "--wait", "--timeout=5m", values=values(cluster))
+    helm.run("install", "headrace", str(CHART), "--create-namespace", "--wait", "--timeout=2m", values=values(cluster))
     try:
         with namespace_with_storage(cluster, NAMESPACE, folder):
             begin(cluster)

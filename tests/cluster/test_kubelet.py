@@ -134,7 +134,7 @@ def scene(
     folder = tmp_path_factory.mktemp("kubelet")
     helm, told = Helm(cluster), values(cluster)
     told["operator"]["reports"] = "Proxy"
-    helm.run("install", "headrace", str(CHART), "--create-namespace", "--wait", "--timeout=5m", values=told)
+    helm.run("install", "headrace", str(CHART), "--create-namespace", "--wait", "--timeout=2m", values=told)
     try:
         with namespace_with_storage(cluster, "kubelet", folder) as namespace:
             yield Scene(cluster, namespace)

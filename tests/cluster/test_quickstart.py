@@ -31,7 +31,7 @@ def demo(cluster: Cluster, operator_image: str, worker_image: str, tmp_path: Pat
 def test_from_helm_install_to_helm_uninstall(cluster: Cluster, demo: str) -> None:
     """All four kinds reach their end, the Service answers, an upgrade brings a new field, nothing is left but the objects."""
     helm = Helm(cluster)
-    helm.run("install", "headrace", str(CHART), "--create-namespace", "--wait", "--timeout=5m", values=values(cluster))
+    helm.run("install", "headrace", str(CHART), "--create-namespace", "--wait", "--timeout=2m", values=values(cluster))
     for file in sorted(EXAMPLES.glob("*.yaml")):
         cluster.apply(demo, file.read_text())
     wait_for(cluster, demo, "datapipeline/digits", "Complete", RUN_SECONDS)
@@ -85,7 +85,7 @@ def upgrade(cluster: Cluster, helm: Helm, namespace: str) -> None:
     spec = definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
     spec["properties"]["nickname"] = {"type": "string", "description": "A field of a later version."}
     path.write_text(yaml.safe_dump(definition, sort_keys=False))
-    helm.run("upgrade", "headrace", str(chart), "--wait", "--timeout=5m", values=values(cluster))
+    helm.run("upgrade", "headrace", str(chart), "--wait", "--timeout=2m", values=values(cluster))
     served = cluster.get("crd", name)["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
     assert "nickname" in served["properties"]
     deadline = time.monotonic() + 30
