@@ -13,9 +13,7 @@ from headrace.plan.values import Observed, Pod, PodPhase
 
 Reason = tuple[str, str, bool]
 ELASTIC = "workers come and go while the others train on"
-FIXED = (
-    "rounds of local steps need a group that stays: when workers come or go it saves, and another goes on from there"
-)
+FIXED = "when workers come or go the group saves, and another goes on from there"
 HELD = "if its node is lost, delete the Node object; if a finalizer holds it, see who set that"
 """What to do about a pod that does not go; two attempts never run at once."""
 

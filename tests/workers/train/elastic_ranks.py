@@ -1,6 +1,6 @@
 """Ranks of an elastic group as processes of this machine: started, killed, stopped and asked to go one by one."""
 
-import json
+import hashlib
 import multiprocessing
 import os
 import threading
@@ -20,6 +20,7 @@ from headrace_workers.train.group import Left
 from headrace_workers.train.learner import Learner
 from headrace_workers.train.loop import Snapshot, Training, fit
 from headrace_workers.train.meeting import Meeting
+from headrace_workers.train.order import share
 from headrace_workers.train.quorum import start_lighthouse
 from tests.workers.train.builders import blobs, train_spec
 
@@ -157,13 +158,13 @@ def run(line: Connection, name: str, folder: str, spec: dict[str, Any], meeting:
     def told_advance(training: Training) -> Any:
         moves = advance(training)
         batch = training._order.batch(training.step)
-        own = training._order.part_of(training.step, group.rank, group.world_size) * len(batch)
+        own = len(share(batch, group.rank, group.world_size))
         say(
             "step",
             step=training.step,
             rank=group.rank,
             size=group.world_size,
-            records=round(own),
+            records=own,
             digest=digest(training),
         )
         return moves
@@ -202,12 +203,5 @@ def run(line: Connection, name: str, folder: str, spec: dict[str, Any], meeting:
 
 def digest(training: Training) -> str:
     """Of the network's parameters."""
-    import hashlib
-
     weights = training._learner.weights
     return hashlib.sha256(b"".join(each.numpy().tobytes() for each in weights.values())).hexdigest()[:12]
-
-
-def dumped(ranks: Ranks) -> str:
-    """What all have said, for a look."""
-    return json.dumps({name: rank.said for name, rank in ranks.ranks.items()}, indent=1)

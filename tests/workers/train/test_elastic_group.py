@@ -109,14 +109,12 @@ def test_rounds_outlive_a_rank(open_ranks: Open, method: str) -> None:
     ranks.until("three train", lambda: ranks.step("d") > 0)
     ranks.tell("b", "leave")
     ranks.until("it has left", lambda: ranks.said("b", "left"))
-    left_at = ranks.step("b")
-    ranks.until("the others train on", lambda: min(ranks.step("a"), ranks.step("d")) > left_at + 40)
-    # Of classes that are guessed it is 1.1; rounds so early in a run are not calm yet.
-    assert ranks.said("a", "snapshot")[-1]["loss"] < 0.7
+    ranks.until("training ends", lambda: ranks.said("a", "end") and ranks.said("d", "end"))
+    assert ranks.said("a", "end")[0]["metrics"]["accuracy"] > 0.85
     require_no_step_twice(ranks, "a")
     by_step = [{each["step"]: each["digest"] for each in ranks.said(name, "round")} for name in "ad"]
     both = by_step[0].keys() & by_step[1].keys()
-    assert len(both) > 5 and all(by_step[0][step] == by_step[1][step] for step in both)
+    assert len(both) > 10 and all(by_step[0][step] == by_step[1][step] for step in both)
 
 
 def test_one_that_hangs_comes_back(open_ranks: Open) -> None:

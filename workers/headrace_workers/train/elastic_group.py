@@ -18,9 +18,9 @@ from torch.distributed.distributed_c10d import AllgatherOptions
 from headrace_workers.faults import Interrupted, RunFault
 from headrace_workers.train.compression.base import Wire
 from headrace_workers.train.group import Group, Left, PeerLost
-from headrace_workers.train.hand import StateServer, fetch
 from headrace_workers.train.meeting import Meeting, Pulse
 from headrace_workers.train.quorum import Membership, Quorum
+from headrace_workers.train.state_server import StateServer, fetch
 
 if TYPE_CHECKING:
     from headrace_workers.train.loop import Training
@@ -118,7 +118,10 @@ class ElasticGroup(Group):
         self._disband()
 
     def form(self, training: "Training") -> None:
-        """Meets all that are alive, and takes over what they have in common if this rank is behind."""
+        """Meets all that are alive, and takes over what they have in common if this rank is behind.
+
+        RunFault if that was done again and again without one move made.
+        """
         self._training, self._waits = training, True
         self._count(training.moves)
         self._disband()
@@ -153,7 +156,7 @@ class ElasticGroup(Group):
         self._join(self._membership.without(frozenset(leaving)))
 
     def lose(self, lost: PeerLost) -> None:
-        """Meets anew; RunFault if that has been tried too often."""
+        """Has the group meet anew."""
         logger.warning("%s; the group is formed anew", lost)
         self.formed = False
 

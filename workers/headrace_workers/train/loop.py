@@ -31,7 +31,7 @@ from headrace_workers.train.handover import Common, packed, unpacked
 from headrace_workers.train.learner import Learner
 from headrace_workers.train.losses import criterion_of
 from headrace_workers.train.metrics import evaluate, require_defined
-from headrace_workers.train.order import Order
+from headrace_workers.train.order import Order, share
 from headrace_workers.train.progress import FitResult, Snapshot
 from headrace_workers.train.window import Window
 
@@ -215,7 +215,7 @@ class Training:
             self._agreed_step = self.step
         self.step = step
         self._point, self.metrics, self._saved = False, None, None
-        self._window.add(loss, self._order.part_of(step, self._group.rank, self._group.world_size))
+        self._window.add(loss, len(share(batch, self._group.rank, self._group.world_size)) / len(batch))
         due = (
             (Move.EVALUATE, self._evaluates), (Move.MARK, self._marks), (Move.SAVE, self._saves),
         )  # fmt: skip

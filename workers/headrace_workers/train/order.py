@@ -31,11 +31,6 @@ class Order:
         shuffled = _shuffled(self.seed, epoch, self.records)
         return shuffled[place * self.batch_size : (place + 1) * self.batch_size]
 
-    def part_of(self, step: int, rank: int, world_size: int) -> float:
-        """The part of the step's batch that a rank has."""
-        batch = self.batch(step)
-        return len(share(batch, rank, world_size)) / len(batch)
-
 
 def share(batch: torch.Tensor, rank: int, world_size: int) -> torch.Tensor:
     """The rank's part of a global batch: all parts together are the batch, sizes differ by one at most."""

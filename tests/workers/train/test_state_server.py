@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from headrace_workers.train.group import PeerLost
-from headrace_workers.train.hand import StateServer, fetch
+from headrace_workers.train.state_server import StateServer, fetch
 
 
 @pytest.fixture
