@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
 """Training whose workers die, hang, leave and join, on a slow network: pauses, steps lost, and what of its speed is left.
 
-A head and four workers in network namespaces, with Ray as in pods; beside them torchft's own Manager, and Ray Train's
-elastic restart, with the same network of 1.9 M parameters. Needs root. Exits with 1 when a bound is missed.
+A head and four workers in network namespaces, with Ray as in pods; beside them torchft's own Manager, with the same network
+of 1.9 M parameters. Needs root. Exits with 1 when a bound is missed.
 """
 
 import argparse
 import itertools
-import statistics
+import os
 import sys
 import tempfile
 import time
@@ -19,8 +19,10 @@ sys.path.insert(0, str(Path(__file__).parent))
 from interval import Interval, Judge
 from on_the_wire import METHODS, on_the_wire
 from peer_torchft import measure_torchft
-from run_on_network import NetworkRun, digits_table
-from slow_network import slow_network
+from run_on_network import PodsOnNetwork, mnist_version
+from slow_network import DEVICE, cut, slow_network
+
+from tests.workers.train.pods import run_spec
 
 WORKERS = 4
 START_SECONDS = 120.0
@@ -30,10 +32,8 @@ GOODPUT, LOSS, SAME_LOSS = 0.90, 1.02, 1.01
 OVERHEAD = 1.03
 FAULT_EVERY_SECONDS = 29.0
 TIMEOUT_SECONDS = 10
-TALK_SECONDS = 0.5
-"""A report is as old as this: half of what is allowed for it is measured only so well."""
 
-Fault = Callable[[NetworkRun, int], None]
+Fault = Callable[[PodsOnNetwork, int], None]
 
 
 class Bench:
@@ -41,19 +41,26 @@ class Bench:
 
     def __init__(self, folder: Path, judge: Judge, options: argparse.Namespace) -> None:
         self._folder, self._judge, self._options = folder, judge, options
-        self._dataset = digits_table(folder)
+        self._dataset = mnist_version(folder)
         self._numbers = itertools.count()
 
-    def open(self, steps: int, **changes: Any) -> NetworkRun:
+    def open(self, steps: int, **changes: Any) -> PodsOnNetwork:
         """A run that has all its workers."""
         spec = {
-            "steps": steps, "compression": METHODS[self._options.method], "checkpoints": {"everySteps": 100_000},
+            "epochs": None, "steps": steps, "batchSize": 128,
+            "model": {"builtin": "Perceptron", "parameters": {"hidden": 1024, "layers": 2}},
+            "optimizer": {"name": "SGD", "learningRate": 0.05, "momentum": 0.9},
+            "workers": {"min": 1, "max": WORKERS}, "compression": METHODS[self._options.method], "checkpoints": {"everySteps": 100_000},
             "evaluation": {"everySteps": 100_000}, "stallSeconds": TIMEOUT_SECONDS, **changes,
         }  # fmt: skip
-        run = NetworkRun(self._folder / f"run{next(self._numbers)}", self._dataset, WORKERS, **spec)
+        folder = self._folder / f"run{next(self._numbers)}"
+        folder.mkdir()
+        run = PodsOnNetwork(folder, run_spec(folder, self._dataset, **spec))
+        for rank in range(WORKERS + 1):
+            run.start_pod(rank)
         try:
-            run.until("all train", lambda found: found.workers == WORKERS and found.progress.step > 5, START_SECONDS)
-        except SystemExit:
+            run.wait_until(lambda found: found.workers == WORKERS and found.progress.step > 5, START_SECONDS)
+        except TimeoutError:
             run.close()
             raise
         return run
@@ -73,12 +80,12 @@ class Bench:
             began = time.monotonic()
             for rank in (3, 4):
                 run.leave(rank)
-            run.until("two train", lambda found: found.workers == 2, 30)
+            run.wait_until(lambda found: found.workers == 2, 30)
             shrunk = time.monotonic()
             run.watch(5)
             for rank in (3, 4):
-                run.start(rank)
-            run.until("four train", lambda found: found.workers == WORKERS, 60)
+                run.start_pod(rank)
+            run.wait_until(lambda found: found.workers == WORKERS, 60)
             grown = time.monotonic()
             run.watch(5)
             done = run.end(TRAIN_SECONDS)
@@ -90,7 +97,7 @@ class Bench:
         self._say_at_most("loss after that, of a run without", done.metrics["loss"] / loss, SAME_LOSS)
         self._say_at_most("steps done again, or restarts of the group", done.group_restarts, 0)
 
-    def faults(self, minutes: float, name: str, fault: Fault, loss: float, steps: int, *, bounded: bool) -> None:
+    def faults(self, minutes: float, name: str, fault: Fault, *, bounded: bool) -> None:
         """A fault every 29 s, each followed by a new worker: pauses, and the steps of what live workers could have done."""
         run = self.open(1_000_000)
         pauses, replaced = [], []
@@ -104,8 +111,8 @@ class Bench:
                 rank = 1 + number % WORKERS
                 at = time.monotonic()
                 fault(run, rank)
-                run.until("the others train", lambda found: found.workers < WORKERS, 30)
-                run.until("all train", lambda found: found.workers == WORKERS, 60)
+                run.wait_until(lambda found: found.workers < WORKERS, 30)
+                run.wait_until(lambda found: found.workers == WORKERS, 60)
                 replaced.append(time.monotonic() - at)
                 run.watch(max(FAULT_EVERY_SECONDS - (time.monotonic() - at), 2.0))
                 pauses.append(run.pause(at - 1.0, at + 10.0))
@@ -120,8 +127,8 @@ class Bench:
             f"{name}: {len(pauses)} times, longest pauses {', '.join(f'{each:.1f}' for each in pauses)} s", flush=True
         )
         if bounded:
-            self._say_at_most(f"{name}: seconds without a step", statistics.median(pauses), STALL)
-            self._say_at_most(f"{name}: seconds until the new one trains", statistics.median(replaced), REPLACED)
+            self._say_at_most(f"{name}: seconds without a step", max(pauses), STALL)
+            self._say_at_most(f"{name}: seconds until the new one trains", max(replaced), REPLACED)
             self._judge.at_least(
                 f"{name}: steps, of what live workers could have done", Interval(goodput, 0.0), GOODPUT
             )
@@ -136,11 +143,11 @@ class Bench:
         try:
             for number in itertools.count():
                 found = run.report()
-                if run.processes[0].poll() is not None or (found and found.progress.step > steps - 60):
+                if run.processes["head"].poll() is not None or (found and found.progress.step > steps - 60):
                     break
                 rank = 1 + number % WORKERS
                 run.kill(rank)
-                run.start(rank)
+                run.start_pod(rank)
                 run.watch(FAULT_EVERY_SECONDS)
             done = run.end(TRAIN_SECONDS)
         finally:
@@ -153,12 +160,15 @@ class Bench:
         """The head is killed: the next attempt resumes from the last checkpoint."""
         run = self.open(1_000_000, checkpoints={"everySteps": every})
         try:
-            before = run.until("it trains", lambda found: found.progress.step > 2.5 * every, TRAIN_SECONDS)
+            before = run.wait_until(lambda found: found.progress.step > 2.5 * every, TRAIN_SECONDS)
             for rank in range(WORKERS + 1):
                 run.kill(rank)
+            identity = run.spec.identity.model_copy(update={"attempt": 2})
+            run.spec = run.spec.model_copy(update={"identity": identity})
+            run.write_spec()
             for rank in range(WORKERS + 1):
-                run.start(rank, attempt=2)
-            after = run.until("it trains again", lambda found: found.resumed_from is not None, START_SECONDS)
+                run.start_pod(rank)
+            after = run.wait_until(lambda found: found.resumed_from is not None, START_SECONDS)
         finally:
             run.close()
         lost = before.progress.step - (after.resumed_from or 0)
@@ -183,19 +193,19 @@ class Bench:
             "a step without compression on a fast network, of plain DDP's", Interval.of(ratios), OVERHEAD
         )
 
-    def _speeds(self, run: NetworkRun) -> dict[int, float]:
+    def _speeds(self, run: PodsOnNetwork) -> dict[int, float]:
         """Steps a second with all workers, and with one less."""
         found = {}
         for workers in (WORKERS, WORKERS - 1):
             if workers < WORKERS:
                 run.leave(WORKERS)
-                run.until("one has left", lambda report: report.workers == WORKERS - 1, 30)
+                run.wait_until(lambda report: report.workers == WORKERS - 1, 30)
             run.watch(1)
             since = run.seen[-1]
             run.watch(15)
             found[workers] = (run.seen[-1].step - since.step) / (run.seen[-1].at - since.at)
-        run.start(WORKERS)
-        run.until("all train", lambda report: report.workers == WORKERS, 60)
+        run.start_pod(WORKERS)
+        run.wait_until(lambda report: report.workers == WORKERS, 60)
         run.watch(3)
         return found
 
@@ -203,24 +213,24 @@ class Bench:
         self._judge.at_most(what, Interval(figure, 0.0), bound)
 
 
-def kill(run: NetworkRun, rank: int) -> None:
+def kill(run: PodsOnNetwork, rank: int) -> None:
     """A pod is gone, and another comes."""
     run.kill(rank)
-    run.start(rank)
+    run.start_pod(rank)
 
 
-def suspend(run: NetworkRun, rank: int) -> None:
+def suspend(run: PodsOnNetwork, rank: int) -> None:
     """What trains hangs; the head ends it, and starts another on the same pod."""
     run.suspend(rank)
 
 
-def cut_off(run: NetworkRun, rank: int) -> None:
+def cut_off(run: PodsOnNetwork, rank: int) -> None:
     """A node is cut off until the others train without it, and another pod comes."""
-    run.cut_off(rank, off=True)
-    run.until("the others train", lambda found: found.workers < WORKERS, 60)
+    cut(rank, off=True)
+    run.wait_until(lambda found: found.workers < WORKERS, 60)
     run.kill(rank)
-    run.cut_off(rank, off=False)
-    run.start(rank)
+    cut(rank, off=False)
+    run.start_pod(rank)
 
 
 def main() -> int:
@@ -232,6 +242,8 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", nargs="*", default=["planned", "killed", "loss", "hangs", "cut", "head", "overhead", "peers"])  # fmt: skip
     options = parser.parse_args()
+    # Gloo asks the host's name for its address, which is not the namespace's.
+    os.environ["GLOO_SOCKET_IFNAME"] = DEVICE
     judge = Judge()
     with tempfile.TemporaryDirectory(prefix="headrace-bench-") as scratch:
         bench = Bench(Path(scratch), judge, options)
@@ -239,10 +251,10 @@ def main() -> int:
             loss = bench.calm(options.steps) if {"planned", "loss"} & set(options.only) else 0.0
             parts: dict[str, Callable[[], None]] = {
                 "planned": lambda: bench.planned(options.steps, loss),
-                "killed": lambda: bench.faults(options.minutes, "a worker killed", kill, loss, options.steps, bounded=True),
+                "killed": lambda: bench.faults(options.minutes, "a worker killed", kill, bounded=True),
                 "loss": lambda: bench.loss_under_faults(options.steps, loss),
-                "hangs": lambda: bench.faults(2, "a worker stopped", suspend, loss, options.steps, bounded=False),
-                "cut": lambda: bench.faults(2, "a worker cut off", cut_off, loss, options.steps, bounded=False),
+                "hangs": lambda: bench.faults(2, "a worker stopped", suspend, bounded=False),
+                "cut": lambda: bench.faults(2, "a worker cut off", cut_off, bounded=False),
                 "head": lambda: bench.head(50),
                 "peers": lambda: measure_torchft(WORKERS, options.mbits),
             }  # fmt: skip

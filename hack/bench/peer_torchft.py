@@ -12,8 +12,10 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -44,9 +46,9 @@ def train(rank: int, lighthouse: str) -> None:
     network = task.build()
     optimizer = task.optimizer(network, 0.05)
 
-    def load(state: dict[str, object]) -> None:
-        network.load_state_dict(state["network"])  # type: ignore[arg-type]
-        optimizer.load_state_dict(state["optimizer"])  # type: ignore[arg-type]
+    def load(state: dict[str, Any]) -> None:
+        network.load_state_dict(state["network"])
+        optimizer.load_state_dict(state["optimizer"])
 
     processes = ProcessGroupGloo(timeout=timedelta(seconds=30))
     # Its HTTP transport listens where the host's name leads, which is not this namespace.
@@ -79,16 +81,17 @@ def measure_torchft(workers: int, mbits: int) -> None:
 
     def start(rank: int) -> None:
         command = ["ip", "netns", "exec", namespace(rank), sys.executable, __file__, str(rank), address]
-        ranks[rank] = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        os.set_blocking(ranks[rank].stdout.fileno(), False)  # type: ignore[union-attr]
+        ranks[rank] = process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        assert process.stdout
+        os.set_blocking(process.stdout.fileno(), False)
 
-    def until(holds: object, seconds: float) -> None:
+    def until(holds: Callable[[], bool], seconds: float) -> None:
         ends = time.monotonic() + seconds
-        while not holds():  # type: ignore[operator]
+        while not holds():
             if time.monotonic() > ends:
                 raise SystemExit(f"torchft's ranks did not get there within {seconds:g} s; the last steps: {said[-4:]}")
             for rank, process in ranks.items():
-                for line in iter(process.stdout.readline, ""):  # type: ignore[union-attr]
+                for line in iter(process.stdout.readline, "") if process.stdout else ():
                     if line.startswith("{"):
                         found = json.loads(line)
                         said.append((time.monotonic(), rank, found["step"], found["ranks"]))
@@ -97,7 +100,7 @@ def measure_torchft(workers: int, mbits: int) -> None:
     try:
         for rank in range(1, workers + 1):
             start(rank)
-        until(lambda: said and said[-1][3] == workers, START_SECONDS)
+        until(lambda: bool(said) and said[-1][3] == workers, START_SECONDS)
         calm = len(said)
         until(lambda: len(said) > calm + STEPS * workers, START_SECONDS)
         before = said[-1][2]

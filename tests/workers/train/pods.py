@@ -62,21 +62,38 @@ class Pods:
     def __post_init__(self) -> None:
         """Chooses ports and writes the spec."""
         self.ray_port, self.report_port = free_port(), free_port()
+        self.write_spec()
+
+    def write_spec(self) -> None:
+        """Has pods that start read the spec as it is."""
         (self.folder / "run.json").write_text(self.spec.model_dump_json(by_alias=True))
+
+    def address(self, name: str) -> str:
+        """Where a pod listens."""
+        return "127.0.0.1"
+
+    def prefix(self, name: str) -> list[str]:
+        """The command that starts a pod's process, if it is not started directly."""
+        return []
 
     def start(self, name: str, module: str) -> subprocess.Popen[bytes]:
         """Starts one pod's process; a log of its name gets what it prints."""
+        head = self.address("head")
         environment = {
-            **os.environ, "HEADRACE_POD_NAME": name, "HEADRACE_POD_IP": "127.0.0.1", "HEADRACE_TOKEN": "t" * 32,
+            **os.environ, "HEADRACE_POD_NAME": name, "HEADRACE_POD_IP": self.address(name), "HEADRACE_TOKEN": "t" * 32,
             "HEADRACE_RUN_SPEC": str(self.folder / "run.json"), "HEADRACE_TERMINATION_LOG": str(self.folder / f"{name}.end"),
-            "HEADRACE_HEAD_ADDRESS": f"127.0.0.1:{self.ray_port}", "HEADRACE_PORT_RAY": str(self.ray_port),
-            "HEADRACE_PORT_REPORT": str(self.report_port), "HEADRACE_HEAD_REPORT_ADDRESS": f"127.0.0.1:{self.report_port}",
+            "HEADRACE_HEAD_ADDRESS": f"{head}:{self.ray_port}", "HEADRACE_PORT_RAY": str(self.ray_port),
+            "HEADRACE_PORT_REPORT": str(self.report_port), "HEADRACE_HEAD_REPORT_ADDRESS": f"{head}:{self.report_port}",
             "HEADRACE_CPUS": "1", "HEADRACE_RAY_RUNTIME_ENV": "1",
             "PYTHONPATH": os.pathsep.join(part for part in (self.python_path, *sys.path) if part),
         }  # fmt: skip
         with (self.folder / f"{name}.log").open("ab") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", module], env=environment, stdout=log, stderr=log, cwd=self.folder
+                [*self.prefix(name), sys.executable, "-m", module],
+                env=environment,
+                stdout=log,
+                stderr=log,
+                cwd=self.folder,
             )
         self.processes[name] = process
         return process
@@ -90,7 +107,7 @@ class Pods:
     def report(self) -> RunReport | None:
         """The head's live report; none while it does not answer."""
         request = Request(
-            f"http://127.0.0.1:{self.report_port}/report", headers={"Authorization": f"Bearer {'t' * 32}"}
+            f"http://{self.address('head')}:{self.report_port}/report", headers={"Authorization": f"Bearer {'t' * 32}"}
         )
         try:
             with urlopen(request, timeout=2) as answer:
