@@ -80,7 +80,7 @@ class Ranks:
         self._tell_all("let_in")
 
     def tell(self, name: str, word: str) -> None:
-        """Calls a method of the rank's group, or has it stop."""
+        """Calls a method of the rank's group."""
         self.ranks[name].told = True
         self.ranks[name].line.send(word)
 
@@ -142,15 +142,10 @@ def run(line: Connection, name: str, folder: str, spec: dict[str, Any], meeting:
         line.send({"kind": kind, **more})
 
     group = ElasticGroup(meeting, HOST, name, "cpu", lambda: say("waits"))
-    stops = threading.Event()
 
     def listen() -> None:
         while True:
-            word = line.recv()
-            if word == "stop":
-                stops.set()
-            else:
-                getattr(group, word)()
+            getattr(group, line.recv())()
 
     threading.Thread(target=listen, daemon=True).start()
     advance, finish, learn = Training._advance, Training._finish_round, Learner.learn
@@ -187,7 +182,7 @@ def run(line: Connection, name: str, folder: str, spec: dict[str, Any], meeting:
     try:
         result = fit(
             train_spec(**spec), blobs(), Folder(f"file://{folder}/run"), group=group, on_progress=hear,
-            should_stop=stops.is_set, on_start=lambda step: say("start", step=step or 0, size=group.world_size),
+            should_stop=lambda: group.stops, on_start=lambda step: say("start", step=step or 0, size=group.world_size),
             on_change=lambda step, _, lost: say("change", step=step, lost=lost, size=group.world_size, rank=group.rank),
         )  # fmt: skip
         say("end", step=result.step, metrics=result.metrics, resumed=result.resumed_from)

@@ -163,6 +163,17 @@ def test_too_few_wait_for_more(open_ranks: Open) -> None:
     require_no_step_twice(ranks, "a")
 
 
+def test_a_stop_reaches_one_that_waits(open_ranks: Open) -> None:
+    """It ends at once, and does not claim to have saved what it has not."""
+    ranks = open_ranks("a", "b", fewest=2)
+    ranks.until("two train", lambda: ranks.step("b") > 20)
+    ranks.ranks["b"].process.kill()
+    ranks.until("it says that it waits", lambda: len(ranks.said("a", "waits")) > 1)
+    ranks.tell("a", "stop")
+    ranks.until("it has ended", lambda: ranks.said("a", "left"), 5.0)
+    assert not ranks.said("a", "interrupted")
+
+
 def test_too_few_that_stay_wait_for_more(open_ranks: Open) -> None:
     """One that leaves a group of the fewest is let go, and the other trains on when a third has come."""
     ranks = open_ranks("a", "b", fewest=2)

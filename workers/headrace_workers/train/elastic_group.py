@@ -15,7 +15,7 @@ import torch
 import torch.distributed as dist
 from torch.distributed.distributed_c10d import AllgatherOptions
 
-from headrace_workers.faults import Interrupted, RunFault
+from headrace_workers.faults import RunFault
 from headrace_workers.train.compression.base import Wire
 from headrace_workers.train.group import Group, Left, PeerLost
 from headrace_workers.train.meeting import Meeting, Pulse
@@ -180,7 +180,8 @@ class ElasticGroup(Group):
         while True:
             membership = self._quorum.meet(moves, last, self._is_over)
             if membership is None:
-                raise Interrupted
+                # Not Interrupted: nothing has been saved.
+                raise Left
             if not membership.most_moves and not self._begins.is_set():
                 time.sleep(PAUSE_SECONDS)
                 continue

@@ -20,7 +20,7 @@ class PeerLost(Exception):
 
 
 class Left(Exception):
-    """The rank was asked to go, and the others go on without it."""
+    """The rank was asked to go, or the run stops while it waits for others: whoever trains on does so without it."""
 
 
 class Group:
