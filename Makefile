@@ -12,7 +12,7 @@ BENCH := $(VENV)/.bench
 export RAY_USAGE_STATS_ENABLED := 0
 export UV_COMPILE_BYTECODE := 1
 
-.PHONY: help cluster-up cluster-down images kind quickstart test test-fast test-long test-kube test-cluster test-crash bench-operator bench-auto bench-compression bench-elastic bench-scale soak simulate check lint types layers generate requirements golden clean
+.PHONY: help cluster-up cluster-down images kind quickstart test test-fast test-long test-gpu test-kube test-cluster test-crash bench-operator bench-auto bench-compression bench-elastic bench-scale soak simulate check lint types layers generate requirements golden clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,7 +44,7 @@ quickstart: $(FULL) ## Train, tune and serve a model of handwritten digits on th
 
 test: $(FULL) ## Pass all tests but the long ones.
 	@$(BIN)/pytest -q -n 3 -m "not workers and not ray and not slow and not cluster"
-	@$(BIN)/pytest -q -n 2 -m "workers and not ray and not slow"
+	@$(BIN)/pytest -q -n 2 -m "workers and not ray and not slow and not gpu"
 	@$(BIN)/pytest -q -m "ray and not slow"
 
 test-fast: $(FAST) ## Pass the tests that need neither torch nor Ray.
@@ -52,6 +52,10 @@ test-fast: $(FAST) ## Pass the tests that need neither torch nor Ray.
 
 test-long: $(FULL) ## Pass the tests that take more than a minute each.
 	@$(BIN)/pytest -q -m slow
+
+test-gpu: $(FULL) ## Pass the tests of training on this machine's GPU.
+	@$(BIN)/python -c 'import sys, torch; sys.exit(None if torch.cuda.is_available() else "there is no GPU here that torch can use: nothing was tested")'
+	@$(BIN)/pytest -q -m gpu tests/workers
 
 test-kube: $(FAST) ## Pass the cluster tests that need no real node, Argo CD's too, on what is built (20 to 30 min the first time).
 	@HEADRACE_TEST_CLUSTER="--fake-nodes 4 --pod-groups" $(BIN)/pytest -q -m cluster --durations=15 tests/cluster tests/charts

@@ -43,41 +43,40 @@ class Ranks:
     """The ranks, with the lighthouse in this process."""
 
     def __init__(
-        self, folder: Path, spec: dict[str, Any], *, fewest: int = 1, timeout: float = 10.0, slow: float = 0.02
-    ) -> None:
-        """Nobody trains yet; each step takes at least `slow` seconds."""
-        self.folder, self._spec, self._slow = folder, spec, slow
+        self, folder: Path, spec: dict[str, Any], *, fewest: int = 1, timeout: float = 10.0, slow: float = 0.02, device: str = "cpu",
+    ) -> None:  # fmt: skip
+        """Nobody trains yet; each step takes at least `slow` seconds. On cuda each rank has the next GPU."""
+        self.folder, self._spec, self._slow, self._device = folder, spec, slow, device
         self._lighthouse, address = start_lighthouse(HOST, fewest)
         self._meeting = Meeting(address, "token", fewest, timeout)
         self.ranks: dict[str, Rank] = {}
         self._lock = threading.Lock()
         threading.Thread(target=self._hear, daemon=True).start()
 
-    def start(self, name: str) -> None:
-        """Starts a rank; it waits to be told to begin or to join."""
+    def start(self, name: str, *, later: bool = False) -> None:
+        """Starts a rank; it waits to be told to begin or to join. The lighthouse, which waits for all it knows, hears of one that comes later only then."""
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
-        work = (theirs, name, str(self.folder), self._spec, self._meeting, self._slow)
+        device = f"cuda:{len(self.ranks) % torch.cuda.device_count()}" if self._device == "cuda" else self._device
+        work = (theirs, name, str(self.folder), self._spec, self._meeting, self._slow, device, later)
         process = context.Process(target=run, args=work, daemon=True)
         process.start()
         theirs.close()
         with self._lock:
             self.ranks[name] = Rank(process, ours, [])
 
-    def begin(self, *names: str) -> None:
-        """Starts ranks, and has them begin when all are ready."""
-        for name in names:
-            self.start(name)
+    def begin(self, *names: str, later: tuple[str, ...] = ()) -> None:
+        """Starts ranks, and has them begin when all are ready; those that come later are ready then too."""
+        for name in (*names, *later):
+            self.start(name, later=name in later)
         self.until("all are ready", lambda: all(self.said(name, "waits") for name in names))
+        self.until("those of later are ready", lambda: all(self.said(name, "ready") for name in later))
         for name in names:
             self.tell(name, "begin")
 
     def join(self, name: str) -> None:
-        """Starts a rank that joins the others when it is ready."""
-        self.start(name)
-        self.until("it is ready", lambda: self.said(name, "waits"))
+        """Has a rank that is ready join the others, who let it in when it says that it waits."""
         self.tell(name, "join")
-        self._tell_all("let_in")
 
     def tell(self, name: str, word: str) -> None:
         """Calls a method of the rank's group."""
@@ -134,16 +133,32 @@ class Ranks:
                 continue
 
 
-def run(line: Connection, name: str, folder: str, spec: dict[str, Any], meeting: Meeting, slow: float) -> None:
+def run(
+    line: Connection,
+    name: str,
+    folder: str,
+    spec: dict[str, Any],
+    meeting: Meeting,
+    slow: float,
+    device: str,
+    later: bool,
+) -> None:
     """The process of one rank."""
     torch.set_num_threads(1)
+    if device != "cpu":
+        torch.cuda.set_device(device)
 
     def say(kind: str, **more: Any) -> None:
         line.send({"kind": kind, **more})
 
-    group = ElasticGroup(meeting, HOST, name, "cpu", lambda: say("waits"))
+    if later:
+        say("ready")
+        word = line.recv()
+    group = ElasticGroup(meeting, HOST, name, device, lambda: say("waits"))
 
     def listen() -> None:
+        if later:
+            getattr(group, word)()
         while True:
             getattr(group, line.recv())()
 
@@ -199,4 +214,4 @@ def run(line: Connection, name: str, folder: str, spec: dict[str, Any], meeting:
 def digest(training: Training) -> str:
     """Of the network's parameters."""
     weights = training._learner.weights
-    return hashlib.sha256(b"".join(each.numpy().tobytes() for each in weights.values())).hexdigest()[:12]
+    return hashlib.sha256(b"".join(each.cpu().numpy().tobytes() for each in weights.values())).hexdigest()[:12]

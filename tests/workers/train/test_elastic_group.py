@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from headrace_workers.storage import Folder
 from headrace_workers.train.checkpoints import Checkpoints
 from tests.workers.train.elastic_ranks import Ranks
 
 SPEC: dict[str, Any] = {
-    "epochs": None, "steps": 400, "checkpoints": {"everySteps": 100},
+    "epochs": None, "steps": 600, "checkpoints": {"everySteps": 100},
     "evaluation": {"metrics": ["accuracy"], "everySteps": 100},
     "model": {"builtin": "Perceptron", "parameters": {"hidden": 64, "layers": 2}},
 }  # fmt: skip
@@ -37,10 +38,10 @@ def open_ranks(tmp_path: Path) -> Iterator[Open]:
     opened: list[Ranks] = []
 
     def start(*names: str, **options: Any) -> Ranks:
-        changes = options.pop("spec", {})
+        changes, later = options.pop("spec", {}), options.pop("later", ())
         ranks = Ranks(tmp_path, {**SPEC, **changes}, **options)
         opened.append(ranks)
-        ranks.begin(*names)
+        ranks.begin(*names, later=later)
         return ranks
 
     yield start
@@ -76,7 +77,7 @@ def longest_pause(ranks: Ranks, name: str) -> float:
 @pytest.mark.parametrize("method", METHODS)
 def test_others_train_on(open_ranks: Open, method: str) -> None:
     """One joins, one is killed, one leaves: no step is lost or done twice, and all ranks have the same bits."""
-    ranks = open_ranks("a", "b", spec={"compression": METHODS[method]})
+    ranks = open_ranks("a", "b", later=("c",), spec={"compression": METHODS[method]})
     ranks.until("two train", lambda: ranks.step("b") > 20)
     ranks.join("c")
     ranks.until("three train", lambda: ranks.step("c") > 0)
@@ -88,7 +89,7 @@ def test_others_train_on(open_ranks: Open, method: str) -> None:
     ranks.until("one is left", lambda: ranks.said("a", "change")[-1]["size"] == 1)
     ranks.until("training ends", lambda: ranks.said("a", "end"))
     end = ranks.said("a", "end")[0]
-    assert (end["step"], end["resumed"]) == (400, None)
+    assert (end["step"], end["resumed"]) == (600, None)
     assert end["metrics"]["accuracy"] > 0.85
     assert longest_pause(ranks, "a") < STALL_SECONDS
     require_every_record_once(ranks)
@@ -99,7 +100,7 @@ def test_others_train_on(open_ranks: Open, method: str) -> None:
 @pytest.mark.parametrize("method", ["diLoCo", "sparseLoCo"])
 def test_rounds_outlive_a_rank(open_ranks: Open, method: str) -> None:
     """A rank that is killed takes its steps of one round along, which are counted; the others share theirs, and one that joins goes on from there."""
-    ranks = open_ranks("a", "b", "c", spec={"steps": 1200, "compression": {method: {"localSteps": 8}}})
+    ranks = open_ranks("a", "b", "c", later=("d",), spec={"steps": 1200, "compression": {method: {"localSteps": 8}}})
     ranks.until("three train", lambda: ranks.step("c") > 40)
     ranks.ranks["c"].process.kill()
     ranks.until("two are left", lambda: any(each["size"] == 2 for each in ranks.said("a", "change")))
@@ -152,7 +153,7 @@ def test_all_leave_and_others_resume(open_ranks: Open, tmp_path: Path) -> None:
 
 def test_too_few_wait_for_more(open_ranks: Open) -> None:
     """Below workers.min nobody trains, and nothing is lost: one that joins takes over from the one that waited."""
-    ranks = open_ranks("a", "b", fewest=2)
+    ranks = open_ranks("a", "b", later=("c",), fewest=2)
     ranks.until("two train", lambda: ranks.step("b") > 20)
     ranks.ranks["b"].process.kill()
     ranks.until("it says that it waits", lambda: len(ranks.said("a", "waits")) > 1)
@@ -176,7 +177,7 @@ def test_a_stop_reaches_one_that_waits(open_ranks: Open) -> None:
 
 def test_too_few_that_stay_wait_for_more(open_ranks: Open) -> None:
     """One that leaves a group of the fewest is let go, and the other trains on when a third has come."""
-    ranks = open_ranks("a", "b", fewest=2)
+    ranks = open_ranks("a", "b", later=("c",), fewest=2)
     ranks.until("two train", lambda: ranks.step("b") > 20)
     ranks.tell("b", "leave")
     ranks.until("it has left", lambda: ranks.said("b", "left"))
@@ -200,3 +201,15 @@ def test_a_stop_saves_on_all_ranks(open_ranks: Open, tmp_path: Path) -> None:
         "compression-00000.safetensors",
         "compression-00001.safetensors",
     ]
+
+
+@pytest.mark.gpu
+def test_a_group_trains_on_gpus(open_ranks: Open) -> None:
+    """Over NCCL, with a GPU for each of two ranks; where there is one GPU, one rank."""
+    names = ["a", "b"][: torch.cuda.device_count()]
+    ranks = open_ranks(*names, spec={"compression": METHODS["int4"]}, device="cuda")
+    for name in names:
+        ranks.until(f"{name} ends", lambda name=name: ranks.said(name, "end"))
+    assert ranks.said("a", "end")[0]["step"] == 600
+    assert ranks.said("a", "step")[0]["size"] == len(names)
+    require_every_record_once(ranks)

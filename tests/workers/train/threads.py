@@ -7,6 +7,9 @@ import torch
 
 from headrace_workers.train.compression.base import Wire
 
+WAIT_SECONDS = 60.0
+"""A rank that failed does not come."""
+
 
 def wires_of_threads(world_size: int) -> list[Wire]:
     """A wire for each rank."""
@@ -17,7 +20,7 @@ def wires_of_threads(world_size: int) -> list[Wire]:
 class _Memory:
     def __init__(self, world_size: int) -> None:
         self._sent: list[torch.Tensor] = [torch.empty(0)] * world_size
-        self._barrier = threading.Barrier(world_size)
+        self._barrier = threading.Barrier(world_size, timeout=WAIT_SECONDS)
 
     def add_up(self, rank: int) -> Callable[[torch.Tensor], None]:
         def do(mine: torch.Tensor) -> None:

@@ -136,6 +136,7 @@ class Learner:
 
     def take_over(self, common: Mapping[str, torch.Tensor], traffic: Traffic) -> None:
         """Has the same as the rank that had this in common with all others."""
+        common = self._here(common)
         weights, moments, exchange = (_named(common, start) for start in (NETWORK, MOMENTS, EXCHANGE))
         self.network.network.load_state_dict(weights)
         restore_optimizer(self._optimizer, self.network.network, moments)
@@ -157,7 +158,7 @@ class Learner:
         self._forget_traffic(checkpoint.state.traffic)
         if not self._exchange:
             return
-        kept = compression_state(checkpoint, self._group.rank, self._group.world_size)
+        kept = self._here(compression_state(checkpoint, self._group.rank, self._group.world_size))
         self._exchange.restore({name: each for name, each in kept.items() if not name.startswith(INNER)})
         if self._rounds:
             self._rounds.restore(kept)
@@ -174,6 +175,10 @@ class Learner:
             encoding_seconds=self._earlier_traffic.encoding_seconds + self._exchange.encoding_seconds,
             method=self._exchange.method,
         )
+
+    def _here(self, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """On the device of this rank: what was read lies in the memory of the CPU."""
+        return {name: each.to(self._group.device) for name, each in tensors.items()}
 
     def _forget_traffic(self, earlier: Traffic) -> None:
         self._earlier_traffic = earlier

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 import torch
 
 from headrace.api.compression import Auto, LossPolicy
-from headrace_workers.train.compression.base import GradientExchange, Wire
+from headrace_workers.train.compression.base import GradientExchange, Wire, settle
 
 PRESERVING = ("none", "bf16", "int8", "int4")
 """Ways that keep the trajectory of plain training, by the bytes that they send."""
@@ -48,6 +48,9 @@ class AutoExchange(GradientExchange):
         self._ways = PRESERVING if settings.loss == LossPolicy.PRESERVE else RELAXED
         self.method = self._ways[0]
         self._chosen = self._make(self.method)
+        # What has to be compiled is, before anybody waits: one that joins late makes its first trials among others.
+        for name in self._ways:
+            self._make(name)
         self._device = torch.device("cpu")
 
     def average(self, flat: torch.Tensor, gradients: Mapping[str, torch.Tensor]) -> None:
@@ -132,6 +135,7 @@ class AutoExchange(GradientExchange):
             self._agreed(0.0, 0.0)
             sent, encoding, began = exchange.bytes_sent, exchange.encoding_seconds, time.perf_counter()
             exchange.average(copy, views)
+            settle(self._device)
             seconds = time.perf_counter() - began
             travelling = max(seconds - (exchange.encoding_seconds - encoding), 1e-6)
             self.bytes_sent += exchange.bytes_sent - sent

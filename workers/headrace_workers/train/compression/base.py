@@ -121,8 +121,16 @@ class GradientExchange(ABC):
         return 2 * (self.world_size - 1) * tensor.numel() * tensor.element_size() // self.world_size
 
     @contextmanager
-    def encoding(self) -> Iterator[None]:
-        """Counts the time within as encoding."""
+    def encoding(self, flat: torch.Tensor) -> Iterator[None]:
+        """Counts the time within as encoding, on the device of the bucket."""
+        settle(flat.device)
         start = time.perf_counter()
         yield
+        settle(flat.device)
         self.encoding_seconds += time.perf_counter() - start
+
+
+def settle(device: torch.device) -> None:
+    """Waits until a GPU has done all it was told, so that a clock shows what that took and not how long the telling was."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)

@@ -12,8 +12,8 @@ class BFloat16Exchange(GradientExchange):
 
     def average(self, flat: torch.Tensor, gradients: Mapping[str, torch.Tensor]) -> None:
         """Divides before the sum, so that no partial sum leaves the range."""
-        with self.encoding():
+        with self.encoding(flat):
             short = (flat / self.world_size).to(torch.bfloat16)
         self.add_up(short)
-        with self.encoding():
+        with self.encoding(flat):
             flat.copy_(short)

@@ -35,17 +35,17 @@ class PowerSgdExchange(GradientExchange):
             self.add_up(flat)
             flat.div_(self.world_size)
             return
-        with self.encoding():
+        with self.encoding(flat):
             matrices = {name: self._with_error(name, gradients[name]) for name in names}
             lefts = {name: matrix @ self._right(name, matrix) for name, matrix in matrices.items()}
             whole = {name: gradient for name, gradient in gradients.items() if name not in matrices}
         self.average_exactly([*whole.values(), *lefts.values()])
-        with self.encoding():
+        with self.encoding(flat):
             lefts = {name: torch.linalg.qr(left)[0] for name, left in lefts.items()}
             rights = {name: matrix.T @ lefts[name] for name, matrix in matrices.items()}
         self.average_exactly(list(rights.values()))
         self._rights = {**self._rights, **rights}
-        with self.encoding():
+        with self.encoding(flat):
             for name, matrix in matrices.items():
                 approximation = lefts[name] @ rights[name].T
                 self._errors[name] = matrix.sub_(approximation)

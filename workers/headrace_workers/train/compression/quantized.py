@@ -44,14 +44,14 @@ class QuantizedExchange(GradientExchange):
             self._place(Layout.of(coarse, self._multiple), flat.device)
         layout = self._layout
         assert layout is not None
-        with self.encoding():
+        with self.encoding(flat):
             values, exact = self._values, torch.zeros(whole.size, device=flat.device)
             layout.pack(coarse, values)
             whole.pack(gradients, exact)
             sent = self._message(values, (self._errors, self._new_errors), exact, self.world_size)
         received = torch.empty_like(sent)
         self.wire.swap(received, sent)
-        with self.encoding():
+        with self.encoding(flat):
             part, exact_part = self._sum(received, layout.size, whole.size)
             errors = self._part_error, self._new_part_error
             sent = self._message(part.div_(self.world_size), errors, exact_part.div_(self.world_size), 1)
@@ -60,7 +60,7 @@ class QuantizedExchange(GradientExchange):
         self._errors, self._new_errors = self._new_errors, self._errors
         self._part_error, self._new_part_error = self._new_part_error, self._part_error
         self.bytes_sent += 2 * (self.world_size - 1) * sent.numel()
-        with self.encoding():
+        with self.encoding(flat):
             self._decode(gathered, values.zero_(), exact)
             layout.unpack(values, coarse)
             whole.unpack(exact, gradients)

@@ -35,7 +35,7 @@ class SparseLoCoExchange(KeptChunks):
         if not sparse:
             return
         layout = self._layout or self._lay_out(sparse, flat.device)
-        with self.encoding():
+        with self.encoding(flat):
             own = torch.zeros(layout.size, device=flat.device)
             layout.pack(sparse, own)
             kept = self._kept * FADING + own
@@ -47,7 +47,7 @@ class SparseLoCoExchange(KeptChunks):
         self.wire.gather(gathered, message)
         self._kept = kept
         self.bytes_sent += (self.world_size - 1) * len(message)
-        with self.encoding():
+        with self.encoding(flat):
             total = own.zero_()
             rows, count = places.shape
             shapes = [(torch.int16, (rows, count)), (torch.uint8, (rows, count // 8)), (torch.float32, (rows, GROUPS))]

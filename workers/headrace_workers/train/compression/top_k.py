@@ -39,7 +39,7 @@ class TopKExchange(KeptChunks):
         if not sparse:
             return
         layout = self._layout or self._lay_out(sparse, flat.device)
-        with self.encoding():
+        with self.encoding(flat):
             own = torch.zeros(layout.size, device=flat.device)
             layout.pack(sparse, own)
             velocity = self._velocity * self._momentum + own
@@ -53,7 +53,7 @@ class TopKExchange(KeptChunks):
         self.wire.gather(gathered, message)
         self._kept, self._velocity = kept, velocity
         self.bytes_sent += (self.world_size - 1) * len(message)
-        with self.encoding():
+        with self.encoding(flat):
             total = own.zero_()
             for row in gathered.view(self.world_size, -1):
                 theirs, numbers = chunked_top_k.from_bytes(

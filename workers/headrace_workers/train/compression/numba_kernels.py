@@ -1,10 +1,11 @@
-"""The loops over blocks that numba compiles: one pass over the memory each. `blockwise.py` says what they do.
+"""The loops over blocks that numba compiles for CPUs: one pass over the memory each. `blockwise.py` says what they do.
 
 Arrays are float32, codes uint8; lengths are multiples of `block`, which is even.
 """
 
 from typing import Any
 
+import torch
 from numba import njit
 from numpy import float32, int32, uint8
 
@@ -87,3 +88,17 @@ def add8(codes: Array, scales: Array, out: Array, block: int) -> None:
         scale = scales[b]
         for i in range(b * block, (b + 1) * block):
             out[i] += float32(int32(codes[i]) - 128) * scale
+
+
+def encode(
+    values: torch.Tensor, error: torch.Tensor, lost: torch.Tensor, codes: torch.Tensor, scales: torch.Tensor, bits: int, block: int
+) -> None:  # fmt: skip
+    """Encodes values + error into codes and scales; what that loses is in `lost`."""
+    compiled_loop = encode4 if bits == 4 else encode8
+    compiled_loop(values.numpy(), error.numpy(), lost.numpy(), codes.numpy(), scales.numpy(), block)
+
+
+def add(codes: torch.Tensor, scales: torch.Tensor, out: torch.Tensor, bits: int, block: int) -> None:
+    """Adds what codes and scales stand for to `out`."""
+    compiled_loop = add4 if bits == 4 else add8
+    compiled_loop(codes.numpy(), scales.numpy(), out.numpy(), block)
