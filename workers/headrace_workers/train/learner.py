@@ -136,12 +136,11 @@ class Learner:
 
     def take_over(self, common: Mapping[str, torch.Tensor], traffic: Traffic) -> None:
         """Has the same as the rank that had this in common with all others."""
-        common = self._here(common)
         weights, moments, exchange = (_named(common, start) for start in (NETWORK, MOMENTS, EXCHANGE))
         self.network.network.load_state_dict(weights)
         restore_optimizer(self._optimizer, self.network.network, moments)
         if self._exchange:
-            self._exchange.take_common(exchange)
+            self._exchange.take_common(self._here(exchange))
         if self._rounds:
             self._rounds.restore(_named(common, ROUND))
         self._forget_traffic(traffic)
@@ -158,10 +157,12 @@ class Learner:
         self._forget_traffic(checkpoint.state.traffic)
         if not self._exchange:
             return
-        kept = self._here(compression_state(checkpoint, self._group.rank, self._group.world_size))
-        self._exchange.restore({name: each for name, each in kept.items() if not name.startswith(INNER)})
+        kept = compression_state(checkpoint, self._group.rank, self._group.world_size)
+        # Not the optimizer's: it has step counts that stay on the CPU.
+        exchanged = self._here({name: each for name, each in kept.items() if not name.startswith(INNER)})
+        self._exchange.restore(exchanged)
         if self._rounds:
-            self._rounds.restore(kept)
+            self._rounds.restore(exchanged)
             restore_optimizer(self._optimizer, inner, _named(kept, INNER))
 
     @property
