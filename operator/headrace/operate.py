@@ -1,7 +1,6 @@
 """The operator as a process: watches, lease, queue, reports, events and health, put together."""
 
 import asyncio
-import gc
 import logging
 import os
 import secrets
@@ -24,6 +23,7 @@ from headrace.kube.events import Events
 from headrace.kube.operator_key import operator_key
 from headrace.kube.reports import Reports, route
 from headrace.plan.values import Settings
+from headrace.process_memory import keep_memory_steady
 from headrace.queue import Queue
 from headrace.reconcile import reconcile
 from headrace.telemetry import JsonFormatter, Telemetry, gauge, serve
@@ -51,14 +51,8 @@ class Options:
 def operate(options: Options) -> None:
     """Runs the operator until SIGTERM; NoCluster or NoKey says why it cannot start."""
     _configure_logs(json_lines=options.json_logs)
-    _look_for_garbage_seldom()
+    keep_memory_steady()
     uvloop.run(_operate(options))
-
-
-def _look_for_garbage_seldom() -> None:
-    # What is imported stays, and requests under way are no garbage: the collector took a fifth of the CPU, now half of that.
-    gc.freeze()
-    gc.set_threshold(20_000, 20, 20)
 
 
 async def _operate(options: Options) -> None:

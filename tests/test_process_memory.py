@@ -1,0 +1,39 @@
+import gc
+import subprocess
+import sys
+
+import pytest
+
+LARGE_BLOCKS = """
+import ctypes, sys
+from headrace.process_memory import keep_memory_steady
+
+libc = ctypes.CDLL(None)
+libc.malloc.restype, libc.malloc.argtypes, libc.free.argtypes = ctypes.c_void_p, [ctypes.c_size_t], [ctypes.c_void_p]
+class Info(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_size_t) for name in "arena ordblks smblks hblks hblkhd usmblks fsmblks uordblks fordblks keepcost".split()]
+libc.mallinfo2.restype = Info
+if "steady" in sys.argv:
+    keep_memory_steady()
+libc.free(libc.malloc(8 << 20))
+before = libc.mallinfo2().hblks
+libc.malloc(4 << 20)
+print(libc.mallinfo2().hblks - before)
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="it is glibc's allocator that is told so")
+@pytest.mark.parametrize(("how", "mapped"), [("as it is", "0"), ("steady", "1")])
+def test_large_blocks_do_not_come_from_the_heap(how, mapped):
+    told = subprocess.run([sys.executable, "-c", LARGE_BLOCKS, how], capture_output=True, text=True, check=True)
+
+    assert told.stdout.strip() == mapped
+
+
+def test_what_is_imported_is_no_garbage():
+    code = "import gc; from headrace.process_memory import keep_memory_steady as k; k(); print(gc.get_freeze_count() > 1000)"
+
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert told.stdout.strip() == "True"
+    assert gc.get_freeze_count() == 0
