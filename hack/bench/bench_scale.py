@@ -23,7 +23,7 @@ from headrace.api.artifacts import DatasetVersion, JobReference, ModelVersion
 from headrace.api.meta import Kind
 from headrace.api.run_report import ReportPhase, RunReport
 from headrace.kube import POD, Api, connect
-from headrace.kube.client import NotFound, Stale
+from headrace.kube.client import ApiError
 from headrace.kube.resources import BY_KIND
 from headrace.plan import labels
 from headrace.plan.values import Raw
@@ -51,7 +51,8 @@ async def end_heads(api: Api, space: str, told: set[str]) -> None:
         metadata = head["metadata"]
         notes = {"headrace.dev/kwok-exit-after": "10ms", "headrace.dev/kwok-message": last_words(metadata["labels"][labels.NAME])}  # fmt: skip
         annotations = {**(metadata.get("annotations") or {}), **notes}
-        with contextlib.suppress(Stale, NotFound):
+        # It changed meanwhile, is gone, or the API server is busy: it is told at the next look.
+        with contextlib.suppress(ApiError):
             await api.update(
                 POD.path(space, metadata["name"]), {**head, "metadata": {**metadata, "annotations": annotations}}
             )

@@ -12,8 +12,9 @@ import pytest
 import torch
 
 from headrace_workers.storage import Folder
+from headrace_workers.train import quorum
 from headrace_workers.train.checkpoints import Checkpoints
-from tests.workers.train.elastic_ranks import Ranks
+from tests.workers.train.elastic_ranks import SECONDS, Ranks
 
 SPEC: dict[str, Any] = {
     "epochs": None, "steps": 600, "checkpoints": {"everySteps": 100},
@@ -95,6 +96,19 @@ def test_others_train_on(open_ranks: Open, method: str) -> None:
     require_every_record_once(ranks)
     for name in ("a", "c"):
         require_no_step_twice(ranks, name)
+
+
+def test_who_is_certainly_gone_is_not_waited_for(open_ranks: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The lighthouse would count a rank that was killed as alive for longer than this test takes."""
+    monkeypatch.setattr(quorum, "SILENCE_SECONDS", 2 * SECONDS)
+    ranks = open_ranks("a", "b", "c", spec={"compression": METHODS["int4"]})
+    ranks.until("three train", lambda: ranks.step("c") > 20)
+    ranks.ranks["a"].process.kill()
+    ranks.until("two end", lambda: ranks.said("b", "end") and ranks.said("c", "end"))
+    assert ranks.said("b", "change")[-1]["size"] == 2
+    assert longest_pause(ranks, "b") < STALL_SECONDS
+    require_every_record_once(ranks)
+    require_no_step_twice(ranks, "b")
 
 
 @pytest.mark.parametrize("method", ["diLoCo", "sparseLoCo"])

@@ -32,3 +32,21 @@ def test_who_is_missing_is_known_to_all() -> None:
     stays, joins = Member("m0", "h:1", "h:2", 5, ("m0", "m1")), Member("m2", "h:1", "h:2", 0)
     assert Membership("1", (stays, joins)).missing == {"m1"}
     assert Membership("1", (joins,)).missing == frozenset()
+
+
+def test_one_of_two_parts_has_the_majority() -> None:
+    """Of four split into two halves it is the one with the oldest; of three the two."""
+    four, three = group(5, 5, 5, 5), group(5, 5, 5)
+    halves = four.without(frozenset({2, 3})), four.without(frozenset({0, 1}))
+    assert [half.has_majority_of(four) for half in halves] == [True, False]
+    parts = three.without(frozenset({0})), three.without(frozenset({1, 2}))
+    assert [part.has_majority_of(three) for part in parts] == [True, False]
+
+
+def test_those_that_are_left_tell_what_they_made() -> None:
+    """One was a move behind when the third was lost, and takes over from the other; all know who is missing."""
+    before = group(5, 5, 5)
+    left = before.without(frozenset({1})).after(before, [8, 7])
+    source = left.source_for("m2")
+    assert source and source.identity == "m0" and left.source_for("m0") is None
+    assert left.missing == {"m1"}

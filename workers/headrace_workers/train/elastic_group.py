@@ -17,6 +17,7 @@ from torch.distributed.distributed_c10d import AllgatherOptions
 
 from headrace_workers.faults import RunFault
 from headrace_workers.train.compression.base import Wire
+from headrace_workers.train.gone import gone
 from headrace_workers.train.group import Group, Left, PeerLost
 from headrace_workers.train.meeting import Meeting, Pulse
 from headrace_workers.train.quorum import Membership, Quorum
@@ -31,6 +32,8 @@ PAUSE_SECONDS = 0.2
 ASK_AGAIN_SECONDS = 5.0
 SECOND_LOOK_SECONDS = 0.3
 FORM_SECONDS = 10.0
+GO_ON_SECONDS = 3.0
+"""Those that are left of a group find out at the same moment."""
 
 logger = logging.getLogger(__name__)
 
@@ -52,7 +55,7 @@ class ElasticGroup(Group):
         self._told, self._begins, self._leaves, self._others, self._stops = (threading.Event() for _ in range(5))
         self._last_moves, self._fruitless = -1, 0
         self._training: Training | None = None
-        self._waits = True
+        self._waits, self._has_lost = True, False
         self._asks_at = 0.0
         self._seen_moves, self._seen_at = -1, time.monotonic()
 
@@ -126,10 +129,11 @@ class ElasticGroup(Group):
         self._count(training.moves)
         self._disband()
         self._hand.state = lambda moves: _state_of(training, moves)
-        membership = self._meet(training.moves)
-        source = membership.source_for(self._quorum.identity)
-        self._join(membership)
-        if source:
+        membership = self._without_who_is_gone(training.moves)
+        if membership is None:
+            membership = self._meet(training.moves)
+            self._join(membership)
+        if source := membership.source_for(self._quorum.identity):
             began = time.monotonic()
             try:
                 data = fetch(source.state, self._meeting.token, membership.most_moves)
@@ -158,7 +162,26 @@ class ElasticGroup(Group):
     def lose(self, lost: PeerLost) -> None:
         """Has the group meet anew."""
         logger.warning("%s; the group is formed anew", lost)
-        self.formed = False
+        self.formed, self._has_lost = False, True
+
+    def _without_who_is_gone(self, moves: int) -> Membership | None:
+        """The group that is left when some are certainly gone; none if that is not certain, or not what all others see."""
+        # The lighthouse counts the dead in until it has not heard of them for long.
+        before, self._has_lost = self._membership if self._has_lost else None, False
+        if before is None or not (lost := gone(before.members)):
+            return None
+        left = before.without(lost)
+        if len(left.members) < self.fewest or not left.has_majority_of(before):
+            return None
+        try:
+            self._join(left, GO_ON_SECONDS)
+            made = [int.from_bytes(each, "big") for each in self.gather_bytes(moves.to_bytes(8, "big"))]
+        except PeerLost as error:
+            logger.warning("%s; the lighthouse is asked", error)
+            self._disband()
+            return None
+        self._membership = left.after(before, made)
+        return self._membership
 
     def _count(self, moves: int) -> None:
         self._fruitless = self._fruitless + 1 if moves == self._last_moves else 0
@@ -201,15 +224,15 @@ class ElasticGroup(Group):
             self._asks_at = time.monotonic() + ASK_AGAIN_SECONDS
         return self.stops
 
-    def _join(self, membership: Membership) -> None:
+    def _join(self, membership: Membership, seconds: float = FORM_SECONDS) -> None:
         from torchft.process_group import ProcessGroupGloo, ProcessGroupNCCL
 
         rank = [member.identity for member in membership.members].index(self._quorum.identity)
 
         class Processes(ProcessGroupNCCL if self.device.startswith("cuda") else ProcessGroupGloo):  # type: ignore[misc]
             def _create_pg(self, store: dist.Store, rank: int, world_size: int) -> Any:
-                # Whom the lighthouse counted in comes at once, or is lost meanwhile.
-                store.set_timeout(timedelta(seconds=FORM_SECONDS))
+                # Who is counted in comes at once, or is lost meanwhile.
+                store.set_timeout(timedelta(seconds=seconds))
                 return super()._create_pg(store, rank, world_size)
 
         processes = Processes(timeout=timedelta(seconds=self._meeting.timeout_seconds))

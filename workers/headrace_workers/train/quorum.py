@@ -9,8 +9,8 @@ import queue
 import socket
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
@@ -67,6 +67,17 @@ class Membership:
         """The group that is left when some go; all that stay derive the same one."""
         stay = tuple(member for rank, member in enumerate(self.members) if rank not in ranks)
         return Membership(f"{self.name}-{'-'.join(str(rank) for rank in sorted(ranks))}", stay)
+
+    def has_majority_of(self, group: "Membership") -> bool:
+        """Whether more than half of a group are in it, or half of it with the oldest: of two parts that cannot reach each other at most one has that."""
+        doubled = 2 * len(self.members) - len(group.members)
+        return doubled > 0 or (doubled == 0 and group.members[0].identity in self.identities)
+
+    def after(self, group: "Membership", moves: Sequence[int]) -> "Membership":
+        """The same, whose members were in `group` before, and have made so many moves in the order of ranks."""
+        last = tuple(sorted(group.identities))
+        members = (replace(each, moves=done, last=last) for each, done in zip(self.members, moves, strict=True))
+        return Membership(self.name, tuple(members))
 
     def source_for(self, identity: str) -> Member | None:
         """Whom a member takes the common state from: those that are behind spread over those that are not."""
