@@ -63,6 +63,13 @@ class Traffic(Model):
     bytes_uncompressed: Annotated[int, Field(ge=0, description="Bytes it would have sent without compression.")] = 0
     encoding_seconds: Annotated[float, Field(ge=0.0, description="Time spent in encoding and decoding.")] = 0.0
     method: Annotated[str | None, Field(description="How gradients travel now, where compression is auto.")] = None
+    residual_norm: Annotated[
+        float | None,
+        Field(
+            ge=0.0,
+            description="The L2 norm of what the leading worker has not sent yet of its gradients, at the curve's last point.",
+        ),
+    ] = None
 
 
 class Records(Model):

@@ -6,6 +6,7 @@ from datetime import datetime
 from headrace.api.artifacts import DatasetVersion, ModelVersion
 from headrace.api.meta import Condition
 from headrace.api.objects import DataPipeline, HeadraceObject, InferenceEndpoint, RunObject, TuneJob
+from headrace.api.run_report import Traffic
 from headrace.api.status import Incident
 from headrace.cli.results import result
 from headrace.cli.view import line, row
@@ -47,11 +48,16 @@ def _run(resource: RunObject, now: datetime) -> list[str]:
         sent, whole = status.traffic.bytes_sent, status.traffic.bytes_uncompressed
         way = f"; now as {status.traffic.method}" if status.traffic.method else ""
         lines.append(f"  sent by a worker: {sent / 1e6:.1f} MB, {whole / 1e6:.1f} MB uncompressed{way}")
+        lines.append(f"  encoding: {status.traffic.encoding_seconds:.1f} s{_residual(status.traffic)}")
     if isinstance(resource, TuneJob):
         lines += _search(resource)
     if status.storage:
         lines.append(f"  storage: {place(status.storage)}")
     return lines
+
+
+def _residual(traffic: Traffic) -> str:
+    return f"; norm of the residual {traffic.residual_norm:.3g}" if traffic.residual_norm is not None else ""
 
 
 def _search(job: TuneJob) -> list[str]:

@@ -1,5 +1,6 @@
 """How gradients travel: the numbers, one rank at a time; ranks that really talk are in test_ranks.py."""
 
+import pytest
 import torch
 
 from headrace.api.compression import PowerSgd
@@ -52,6 +53,7 @@ def test_error_feedback_loses_nothing() -> None:
     went_in = sum(bucket(step)[0] for step in range(1, 21))
     left = exchange.state()["error/weight"].reshape(-1)
     assert torch.allclose(out[: 48 * 40] + left, went_in[: 48 * 40], atol=1e-3)
+    assert exchange.residual_norm == pytest.approx(float(left.norm()), rel=1e-5)
 
 
 def test_a_constant_gradient_is_learnt() -> None:

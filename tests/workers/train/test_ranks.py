@@ -188,6 +188,7 @@ def test_traffic_says_what_compression_saved(ranks: list[dict[str, Any]]) -> Non
     saved, whole = ranks[0]["psgd"]["result"].traffic, ranks[0]["whole"]["result"].traffic
     assert 0 < saved.bytes_sent < saved.bytes_uncompressed
     assert whole.bytes_sent == whole.bytes_uncompressed > 0
+    assert saved.residual_norm and whole.residual_norm is None
 
 
 def test_a_model_that_raises_is_told_from_a_lost_peer(ranks: list[dict[str, Any]]) -> None:

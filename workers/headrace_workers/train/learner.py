@@ -52,6 +52,7 @@ class Learner:
         self._optimizer = optimizer_of(without if momentum and self._exchange else spec.optimizer, inner)
         self._rounds = local_steps(spec.compression, inner, trainable, self._exchange)
         self._earlier_traffic = Traffic()
+        self._residual_norm: float | None = None
 
     def learn(self, step: int, batch: torch.Tensor, *, pays: bool = False) -> torch.Tensor:
         """One optimizer step on this rank's share of a global batch; returns its share of the mean loss.
@@ -165,6 +166,10 @@ class Learner:
             self._rounds.restore(exchanged)
             restore_optimizer(self._optimizer, inner, _named(kept, INNER))
 
+    def look_at_residual(self) -> None:
+        """Takes the norm of what the exchange owes, which is more than can be done at each step."""
+        self._residual_norm = self._exchange.residual_norm if self._exchange else None
+
     @property
     def traffic(self) -> Traffic:
         """What gradients cost a rank, earlier attempts included."""
@@ -175,6 +180,7 @@ class Learner:
             bytes_uncompressed=self._earlier_traffic.bytes_uncompressed + self._exchange.bytes_uncompressed,
             encoding_seconds=self._earlier_traffic.encoding_seconds + self._exchange.encoding_seconds,
             method=self._exchange.method,
+            residual_norm=self._residual_norm,
         )
 
     def _here(self, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:

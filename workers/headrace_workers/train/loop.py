@@ -299,6 +299,7 @@ class Training:
     def _mark(self) -> tuple[Move, ...]:
         """Adds a point to the curve."""
         self._point = True
+        self._learner.look_at_residual()
         values = {"trainLoss": self._window.mean, **(self.metrics or {})}
         curve = (*self._curve, CurvePoint(step=self.step, values=values))
         self._curve = curve if len(curve) <= MOST_CURVE_POINTS else (*curve[:-1:2], curve[-1])

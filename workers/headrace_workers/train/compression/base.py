@@ -60,6 +60,12 @@ class GradientExchange(ABC):
         """What this rank has to add to its next gradients, by parameter name, so that nothing is lost when another method goes on."""
         return {}
 
+    @property
+    def residual_norm(self) -> float | None:
+        """The L2 norm of what this rank owes; none with a method that never owes."""
+        norms = [torch.linalg.vector_norm(each) for each in self.owed().values()]
+        return float(torch.linalg.vector_norm(torch.stack(norms))) if norms else None
+
     def forget(self) -> None:
         """Owes nothing any more."""
         self.owe({})
