@@ -3,6 +3,8 @@
 import json
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 from headrace.cluster import Conflict, Unavailable
 from headrace.kube.client import ApiError, Exists, Home, NoCluster, NotFound, Refused, Stale, _error, connect, plural_of
@@ -123,3 +125,27 @@ async def test_a_number_of_more_than_64_bits_is_sent(server):
     finally:
         await api.close()
     assert asked == [{"spec": {"seed": 2**64}}]
+
+
+async def test_a_connection_that_a_long_list_came_by_is_not_used_again(tmp_path, monkeypatch):
+    """Single objects share one."""
+    came_by = []
+
+    async def answer(request):
+        came_by.append(request.transport.get_extra_info("peername")[1])
+        return web.json_response({"metadata": {"resourceVersion": "1"}, "items": []})
+
+    app = web.Application()
+    app.router.add_get("/{path:.*}", answer)
+    async with TestServer(app) as server:
+        (tmp_path / "config").write_text(kubeconfig(str(server.make_url(""))))
+        monkeypatch.setenv("KUBECONFIG", str(tmp_path / "config"))
+        api = await connect()
+        try:
+            await api.get("/x")
+            await api.list(POD, "demo", name="p")
+            await api.list(POD, "demo")
+            await api.get("/x")
+        finally:
+            await api.close()
+    assert came_by[0] == came_by[1] == came_by[2] != came_by[3]
