@@ -18,6 +18,7 @@ SYSTEM = "headrace-system"
 CLAIM = "headrace-storage"
 USER = 10001
 INSTALL_SECONDS = 180
+DIGITS_SECONDS = 300
 
 STORAGE = """
 apiVersion: v1
@@ -77,6 +78,35 @@ class Helm:
         )  # fmt: skip
         assert done.returncode == 0, f"helm {arguments}: {done.stdout}{done.stderr}"
         return done.stdout
+
+
+DIGITS = """
+apiVersion: headrace.dev/v1alpha1
+kind: DataPipeline
+metadata: {name: digits}
+spec:
+  source: {sample: {name: Digits}}
+  steps:
+  - split: {trainFraction: 0.8, key: id}
+  - scale: {column: image, method: Standard}
+  sink: {delta: {}}
+  workers: {min: 1, max: 1, resources: {cpu: 200m, memory: 1Gi}}
+"""
+
+
+@contextmanager
+def namespace_with_digits(cluster: Cluster, name: str, folder: Path) -> Iterator[str]:
+    """The operator, and a namespace in which the pipeline `digits` is complete; both are gone afterwards."""
+    helm = Helm(cluster)
+    helm.run("install", "headrace", str(CHART), "--create-namespace", "--wait", "--timeout=2m", values=values(cluster))
+    try:
+        with namespace_with_storage(cluster, name, folder) as namespace:
+            cluster.apply(namespace, DIGITS)
+            wait_for(cluster, namespace, "datapipeline/digits", "Complete", DIGITS_SECONDS)
+            yield namespace
+            cluster.kubectl("delete", "trainjob,datapipeline", "--all", "--namespace", namespace, "--timeout=90s")
+    finally:
+        helm.run("uninstall", "headrace", "--wait", "--timeout=2m")
 
 
 @contextmanager

@@ -15,25 +15,14 @@ import pytest
 
 from headrace.plan import labels
 from tests.cluster.conftest import Cluster
-from tests.cluster.installation import CHART, Helm, namespace_with_storage, values, wait_for
+from tests.cluster.installation import namespace_with_digits
 
 SECONDS = 300
 EVERY_STEPS = 1000
 GROUP = re.compile(r"group (?:is|\d+) of (\d+) workers (?:starts )?from step (\d+)")
 KILL_RAYLET = "import os, psutil; [os.kill(each.pid, 9) for each in psutil.process_iter() if each.name() == 'raylet']"
 
-MANIFESTS = f"""
-apiVersion: headrace.dev/v1alpha1
-kind: DataPipeline
-metadata: {{name: digits}}
-spec:
-  source: {{sample: {{name: Digits}}}}
-  steps:
-  - split: {{trainFraction: 0.8, key: id}}
-  - scale: {{column: image, method: Standard}}
-  sink: {{delta: {{}}}}
-  workers: {{min: 1, max: 1, resources: {{cpu: 200m, memory: 1Gi}}}}
----
+MANIFEST = f"""
 apiVersion: headrace.dev/v1alpha1
 kind: TrainJob
 metadata: {{name: elastic}}
@@ -51,16 +40,9 @@ spec:
 @pytest.fixture
 def training(cluster: Cluster, operator_image: str, worker_image: str, tmp_path: Path) -> Iterator["Training"]:
     """The operator, and a job that trains for longer than the test lasts."""
-    helm = Helm(cluster)
-    helm.run("install", "headrace", str(CHART), "--create-namespace", "--wait", "--timeout=2m", values=values(cluster))
-    try:
-        with namespace_with_storage(cluster, "elastic", tmp_path) as namespace:
-            cluster.apply(namespace, MANIFESTS)
-            wait_for(cluster, namespace, "datapipeline/digits", "Complete", SECONDS)
-            yield Training(cluster, namespace)
-            cluster.kubectl("delete", "trainjob,datapipeline", "--all", "--namespace", namespace, "--timeout=90s")
-    finally:
-        helm.run("uninstall", "headrace", "--wait", "--timeout=2m")
+    with namespace_with_digits(cluster, "elastic", tmp_path) as namespace:
+        cluster.apply(namespace, MANIFEST)
+        yield Training(cluster, namespace)
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """The API's answers as exceptions with a sentence, and the names under which requests are counted."""
 
+import asyncio
 import json
 
 import pytest
@@ -7,7 +8,19 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from headrace.cluster import Conflict, Unavailable
-from headrace.kube.client import ApiError, Exists, Home, NoCluster, NotFound, Refused, Stale, _error, connect, plural_of
+from headrace.kube.client import (
+    CONNECTIONS,
+    ApiError,
+    Exists,
+    Home,
+    NoCluster,
+    NotFound,
+    Refused,
+    Stale,
+    _error,
+    connect,
+    plural_of,
+)
 from headrace.kube.resources import POD
 from tests.cli.api_server import ApiServer, fault, kubeconfig
 
@@ -125,6 +138,36 @@ async def test_a_number_of_more_than_64_bits_is_sent(server):
     finally:
         await api.close()
     assert asked == [{"spec": {"seed": 2**64}}]
+
+
+async def test_streams_take_no_connection_from_requests(tmp_path, monkeypatch):
+    """As many may be open as there are pods whose logs are followed, or namespaces that are watched."""
+
+    async def answer(request):
+        if not request.path.endswith("/log"):
+            return web.json_response({})
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await response.write(b"a line\n")
+        await closing.wait()
+        return response
+
+    closing = asyncio.Event()
+    app = web.Application()
+    app.router.add_get("/{path:.*}", answer)
+    async with TestServer(app) as server:
+        (tmp_path / "config").write_text(kubeconfig(str(server.make_url(""))))
+        monkeypatch.setenv("KUBECONFIG", str(tmp_path / "config"))
+        api = await connect()
+        streams = [api.stream(POD.path("demo", "p", "log")) for _ in range(3 * CONNECTIONS)]
+        try:
+            async with asyncio.timeout(10):
+                assert await asyncio.gather(*map(anext, streams)) == [b"a line\n"] * len(streams)
+                assert await api.get("/x") == {}
+        finally:
+            closing.set()
+            await asyncio.gather(*(each.aclose() for each in streams))
+            await api.close()
 
 
 async def test_a_connection_that_a_long_list_came_by_is_not_used_again(tmp_path, monkeypatch):

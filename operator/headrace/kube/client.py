@@ -30,7 +30,8 @@ FIELD_MANAGER = "headrace"
 REQUEST_SECONDS = 5.0
 """Shorter than the margin between a lease's renewal bound and its end, so that no write lands after it."""
 LIST_SECONDS = 60.0
-CONNECTIONS = 64
+CONNECTIONS = 16
+"""At once. Each that is open costs 50 KB and more, and few answers take longer than some milliseconds."""
 READ_BYTES = 2**20
 """Of an answer that are kept until somebody reads on."""
 APPLY = "application/apply-patch+yaml"
@@ -98,6 +99,7 @@ class Api:
         """Takes over the client; `told` hears of every request."""
         self._client = client
         self._connections: aiohttp.ClientSession | None = None
+        self._streams: aiohttp.ClientSession | None = None
         self._told = told
         self.home = home or Home()
         client.user_agent = f"headrace/{__version__}"
@@ -110,8 +112,9 @@ class Api:
 
     async def close(self) -> None:
         """Closes the connections."""
-        if self._connections is not None:
-            await self._connections.close()
+        for session in (self._connections, self._streams):
+            if session is not None:
+                await session.close()
         await self._client.close()
 
     async def get(self, path: str, query: Mapping[str, str] | None = None) -> Raw:
@@ -174,9 +177,11 @@ class Api:
         """What a path answers, in pieces as they come, such as a pod's log; without a bound on silence it waits for ever."""
         sent, url = await self._addressed("GET", path, query)
         bounds = aiohttp.ClientTimeout(total=None, sock_connect=REQUEST_SECONDS, sock_read=silence_seconds)
+        # A stream may last for ever: it takes no connection from the requests, and there may be any number.
+        self._streams = self._streams or self.session(limit=0)
         code = 0
         try:
-            answer = await self._send("GET", url, sent, None, bounds)
+            answer = await self._send(self._streams, "GET", url, sent, None, bounds)
             code = answer.status
             try:
                 if code >= 400:
@@ -190,24 +195,25 @@ class Api:
         finally:
             self._told("get", plural_of(path), code)
 
-    def session(self) -> aiohttp.ClientSession:
+    def session(self, limit: int = CONNECTIONS) -> aiohttp.ClientSession:
         """Connections of one's own to this API server: what pods answer through its proxy is none of its objects."""
-        tls = aiohttp.TCPConnector(ssl=self._client.rest_client.ssl_context, limit=CONNECTIONS)
+        tls = aiohttp.TCPConnector(ssl=self._client.rest_client.ssl_context, limit=limit)
         return aiohttp.ClientSession(
             connector=tls, trust_env=False, proxy=self.configuration.proxy or None, read_bufsize=READ_BYTES
         )
 
     async def _send(
-        self, method: str, url: str, headers: Mapping[str, str], body: Raw | None, bounds: aiohttp.ClientTimeout
+        self,
+        session: aiohttp.ClientSession,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: Raw | None,
+        bounds: aiohttp.ClientTimeout,
     ) -> aiohttp.ClientResponse:
-        # Not by the client's own session, which encodes JSON slowly and looks for retries that are the queue's to make.
-        if self._connections is None:
-            self._connections = self.session()
         data = None if body is None else _encoded(body)
         named = self.configuration.tls_server_name or None
-        return await self._connections.request(
-            method, url, headers=headers, data=data, timeout=bounds, server_hostname=named
-        )
+        return await session.request(method, url, headers=headers, data=data, timeout=bounds, server_hostname=named)
 
     async def proxied(self, namespace: str, pod: str, port: int) -> tuple[str, dict[str, str]]:
         """Where a pod's port is found behind this API server, and the headers that say who asks there."""
@@ -234,9 +240,11 @@ class Api:
     ) -> Raw:
         sent, url = await self._addressed(method, path, query, body)
         sent |= headers or {}
+        # Not by the client's own session, which encodes JSON slowly and looks for retries that are the queue's to make.
+        self._connections = self._connections or self.session()
         code = 0
         try:
-            answer = await self._send(method, url, sent, body, aiohttp.ClientTimeout(total=seconds))
+            answer = await self._send(self._connections, method, url, sent, body, aiohttp.ClientTimeout(total=seconds))
             code, data = answer.status, await answer.read()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise _unreachable(method, path, error) from error
