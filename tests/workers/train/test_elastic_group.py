@@ -13,6 +13,7 @@ import torch
 
 from headrace_workers.storage import Folder
 from headrace_workers.train.checkpoints import Checkpoints
+from headrace_workers.train.precision import FIRST_SCALE
 from tests.workers.train.elastic_ranks import Ranks
 
 SPEC: dict[str, Any] = {
@@ -116,6 +117,21 @@ def test_rounds_outlive_a_rank(open_ranks: Open, method: str) -> None:
     by_step = [{each["step"]: each["digest"] for each in ranks.said(name, "round")} for name in "ad"]
     both = by_step[0].keys() & by_step[1].keys()
     assert len(both) > 10 and all(by_step[0][step] == by_step[1][step] for step in both)
+
+
+def test_all_scale_their_losses_alike(open_ranks: Open) -> None:
+    """In Float16 one that joins has the others' scale, which is no longer the first, and a lost one changes nothing."""
+    changes = {"steps": 300, "precision": "Float16", "model": {"module": "tests.workers.train.user_models:loud"}}
+    ranks = open_ranks("a", "b", later=("c",), spec={**changes, "compression": METHODS["int4"]})
+    ranks.until("two train", lambda: ranks.step("b") > 20)
+    ranks.join("c")
+    ranks.until("three train", lambda: ranks.step("c") > 0)
+    ranks.ranks["b"].process.kill()
+    ranks.until("training ends", lambda: ranks.said("a", "end") and ranks.said("c", "end"))
+    require_every_record_once(ranks)
+    scales = {each["step"]: each["scale"] for each in ranks.said("a", "step")}
+    assert 1 < ranks.said("c", "step")[0]["scale"] < FIRST_SCALE
+    assert all(each["scale"] == scales[each["step"]] for each in ranks.said("c", "step"))
 
 
 def test_one_that_hangs_comes_back(open_ranks: Open) -> None:

@@ -1,6 +1,7 @@
 """Networks that compute in bfloat16 and float16; on a GPU in test_cuda.py."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,10 @@ from headrace_workers.train.group import Group
 from headrace_workers.train.loop import FitResult, Snapshot, Training, fit
 from headrace_workers.train.precision import FIRST_SCALE, SCALE, LossScale
 from tests.workers.train.builders import blobs, copied, equal, learn, learners, together, train_spec
+from tests.workers.train.threads import wires_of_threads
 
 FLOAT16 = {"precision": "Float16"}
-LOUD = {**FLOAT16, "model": {"module": "tests.workers.train.user_models:loud"}}
+LOUD: dict[str, Any] = {**FLOAT16, "model": {"module": "tests.workers.train.user_models:loud"}}
 GOOD, BAD = torch.arange(1, 31), torch.arange(0, 30)
 """Batches; record 0 is more than float16 can hold, and is the first rank's."""
 EXCHANGES: dict[str, Any] = {
@@ -136,7 +138,7 @@ def test_a_rank_in_a_round_skips_alone() -> None:
 
 def test_an_overflow_leaves_a_norm_as_it_was() -> None:
     """Running means that were once infinite would stay so."""
-    (rank,) = learners(1, with_a_huge_record(), **LOUD)
+    (rank,) = learners(1, with_a_huge_record(), **FLOAT16, model={**LOUD["model"], "parameters": {"norm": True}})
     before = copied(rank.weights)
     assert learn([rank], 1, BAD)[0].skipped
     assert equal(rank.weights, before)
@@ -173,6 +175,38 @@ def test_one_that_joins_has_the_others_scale(tmp_path: Path) -> None:
     second.take_over(first.hand_over())
     assert equal(second._learner.kept, first._learner.kept)
     assert second._learner.skipped_steps > 0
+
+
+class Parting(Group):
+    """Of two ranks the second wants to go, and is let go once."""
+
+    wants_to_leave = False
+    parted = False
+    fewest = 1
+
+    def part(self, leaving: Sequence[int]) -> None:
+        """Remembers that."""
+        assert list(leaving) == [1]
+        self.parted = True
+
+
+def test_one_that_leaves_waits_for_a_step_that_is_taken(tmp_path: Path) -> None:
+    """In one that is skipped it could not pay what it owes."""
+
+    def until_parted(rank: int) -> Training:
+        groups[rank].wants_to_leave = rank == 1
+        while not groups[rank].parted:
+            trainings[rank].move()
+        return trainings[rank]
+
+    groups = [Parting(rank, 2, wire=wire) for rank, wire in enumerate(wires_of_threads(2))]
+    store = Checkpoints(Folder(f"file://{tmp_path}"))
+    spec = train_spec(**LOUD, compression={"int4": {"block": 64}})
+    trainings = [Training(spec, blobs(), store, group, lambda: False) for group in groups]
+    with ThreadPoolExecutor(2) as pool:
+        for training in pool.map(until_parted, (0, 1)):
+            assert training.step == training._learner.skipped_steps + 1 > 2
+            assert not any(each.any() for each in training._learner._exchange.owed().values())  # type: ignore[union-attr]
 
 
 def test_what_is_never_finite_ends_the_run(tmp_path: Path) -> None:

@@ -30,12 +30,12 @@ def linear(inputs: int, outputs: int) -> torch.nn.Module:
 
 
 class Loud(torch.nn.Module):
-    """Has gradients that float16 cannot hold at the first loss scale, and a norm whose statistics a step moves."""
+    """Has gradients that float16 cannot hold at the first loss scale; a norm has statistics that every step moves."""
 
-    def __init__(self) -> None:
+    def __init__(self, norm: bool) -> None:
         super().__init__()
         self.inner = torch.nn.Linear(8, 16)
-        self.norm = torch.nn.BatchNorm1d(16)
+        self.norm = torch.nn.BatchNorm1d(16) if norm else torch.nn.Identity()
         self.outer = torch.nn.Linear(16, 3)
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
@@ -43,9 +43,9 @@ class Loud(torch.nn.Module):
         return self.outer(self.norm(self.inner(inputs))) * 200
 
 
-def loud() -> torch.nn.Module:
+def loud(*, norm: bool = False) -> torch.nn.Module:
     """A network that skips its first steps in Float16."""
-    return Loud()
+    return Loud(norm)
 
 
 def returns_nothing() -> None:
