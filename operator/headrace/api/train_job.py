@@ -214,6 +214,12 @@ class TrainJobSpec(RunPolicy):
         edit=Edit.NEW_RUN,
         default=Precision.FLOAT32,
     )
+    compile: bool = setting(
+        "Whether torch.compile makes one of many operations first, which takes a minute or more and a C++ compiler in the "
+        "workers' image (on a GPU a C compiler).",
+        edit=Edit.NEW_RUN,
+        default=False,
+    )
     gradient_clipping: GradientClipping | None = setting(
         "How long a gradient may be; absent, as long as it is.", edit=Edit.NEW_RUN, default=None
     )

@@ -8,6 +8,7 @@ import torch
 from headrace.api.train_job import Precision
 from headrace_workers.faults import RunFault
 from headrace_workers.models.user_module import model_fault
+from headrace_workers.train.compiled import faults_of_compiling
 from headrace_workers.train.precision import computing_in
 
 
@@ -29,8 +30,10 @@ class Guarded(torch.nn.Module):
         """(n, *shape) to (n, outputs), float32 unless the network itself has another type: losses are sums of many."""
         precision = computing_in(self._precision, inputs.device)
         try:
-            with precision:
+            with precision, faults_of_compiling(self.name):
                 answers = self.network(inputs)
+        except RunFault:
+            raise
         except Exception as error:
             raise model_fault(self.name, error, self.step) from error
         wanted = (len(inputs), self.outputs)

@@ -13,6 +13,7 @@ from headrace_workers.faults import RunFault
 from headrace_workers.models import build_network
 from headrace_workers.train.bucket import Bucket
 from headrace_workers.train.checkpoints import OPTIMIZER, WEIGHTS, Checkpoint, compression_state
+from headrace_workers.train.compiled import compile_in_place, faults_of_compiling
 from headrace_workers.train.compression import GradientExchange, exchange_of, local_steps
 from headrace_workers.train.dataset import TRAIN, LoadedDataset
 from headrace_workers.train.gradient_clipping import clip
@@ -74,6 +75,23 @@ class Learner:
         # What comes out of its exchange is the sum of several steps' largest entries, and no gradient's length bounds that.
         self._clips_parts = bool(spec.compression.top_k)
         self._earlier_traffic = Traffic()
+        if spec.compile:
+            compile_in_place(inner, torch.device(group.device))
+            self._warm_up(min(self._at_once, -(-spec.batch_size // spec.workers.max)))
+
+    def _warm_up(self, records: int) -> None:
+        """Has everything compiled, for training and for evaluation, before anybody waits for this rank."""
+        inner, inputs = self.network.network, self._train.inputs[:records].to(self._group.device)
+        before = [each.clone() for each in inner.buffers()]
+        with faults_of_compiling(self.network.name):
+            self.network(inputs).sum().backward()
+        was_training = self.network.training
+        self.network.eval()
+        with torch.no_grad():
+            self.network(inputs)
+        self.network.train(was_training)
+        for buffer, old in zip(inner.buffers(), before, strict=True):
+            buffer.copy_(old)
 
     def learn(self, step: int, batch: torch.Tensor, *, pays: bool = False) -> Learned:
         """One optimizer step on this rank's share of a global batch.
@@ -110,7 +128,8 @@ class Learner:
         for part in taken.tensor_split(-(-len(taken) // self._at_once)):
             answers = self.network(self._train.inputs[part].to(device))
             loss = counts * self._criterion.sum(answers, self._train.targets[part].to(device)) / weight
-            (loss * factor).backward()
+            with faults_of_compiling(self.network.name):
+                (loss * factor).backward()
             losses.append(loss.detach())
         return sum(losses[1:], losses[0])
 
