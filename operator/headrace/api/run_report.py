@@ -147,6 +147,14 @@ class RunReport(Model):
     lost_local_steps: Annotated[
         int, Field(ge=0, description="Steps that lost workers had taken alone and not shared yet.")
     ] = 0
+    skipped_steps: Annotated[
+        int,
+        Field(
+            ge=0,
+            description="Steps of the run that changed nothing, because in Float16 their gradients were not finite; "
+            "with local steps, those of the worker that reports.",
+        ),
+    ] = 0
     trials: Trials | None = None
     best_trial: BestTrial | None = None
     dataset: DatasetVersion | None = None

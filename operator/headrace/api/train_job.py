@@ -95,6 +95,29 @@ class Optimizer(Model):
     momentum: Annotated[float, Field(ge=0.0, lt=1.0, description="The momentum of SGD.")] = 0.0
 
 
+class Precision(StrEnum):
+    """The type of number that the network computes in."""
+
+    FLOAT32 = "Float32"
+    BFLOAT16 = "BFloat16"
+    FLOAT16 = "Float16"
+
+
+class GradientClipping(Model):
+    """A bound on how far one step goes."""
+
+    max_norm: Annotated[
+        float,
+        Field(
+            gt=0.0,
+            le=1e9,
+            description="The gradient, averaged over the workers, is scaled down to this Euclidean norm over all parameters. "
+            "With diLoCo and sparseLoCo it is each worker's own gradient; with topK each worker's part of the average, "
+            "to maxNorm / sqrt(workers).",
+        ),
+    ] = 1.0
+
+
 class ClassWeights(StrEnum):
     """How classes of unequal size count."""
 
@@ -176,6 +199,29 @@ class TrainJobSpec(RunPolicy):
     steps: int | None = setting("Optimizer steps.", edit=Edit.NEW_RUN, default=None, ge=1, le=1_000_000_000)
     batch_size: int = setting(
         "Records in a step, over all workers.", edit=Edit.NEW_RUN, default=64, ge=1, le=10_000_000
+    )
+    micro_batch_size: int | None = setting(
+        "Most records that go through the network at once on a worker, to bound its memory; absent, a worker's whole share. "
+        "A step's result is the same but for rounding, dropout's draws and batch normalisation.",
+        edit=Edit.NEW_RUN,
+        default=None,
+        ge=1,
+        le=10_000_000,
+    )
+    precision: Precision = setting(
+        "What the network computes in; parameters, optimizer and the gradients that are exchanged stay Float32. "
+        "Float16 scales the loss, and skips a step whose gradients are not finite.",
+        edit=Edit.NEW_RUN,
+        default=Precision.FLOAT32,
+    )
+    compile: bool = setting(
+        "Whether torch.compile makes one of many operations first, which takes a minute or more and a C++ compiler in the "
+        "workers' image (on a GPU a C compiler).",
+        edit=Edit.NEW_RUN,
+        default=False,
+    )
+    gradient_clipping: GradientClipping | None = setting(
+        "How long a gradient may be; absent, as long as it is.", edit=Edit.NEW_RUN, default=None
     )
     evaluation: Evaluation = setting("What is measured.", edit=Edit.NEW_RUN, default=Evaluation())
     parallelism: Parallelism = setting("How the work is spread.", edit=Edit.NEW_RUN, default=Parallelism())

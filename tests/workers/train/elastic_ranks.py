@@ -176,6 +176,7 @@ def run(
             size=group.world_size,
             records=own,
             digest=digest(training),
+            scale=scale.value if (scale := training._learner._scale) else None,
         )
         return moves
 

@@ -33,10 +33,11 @@ def scene(tmp_path: Path) -> Scene:
     return Scene(tmp_path)
 
 
-def snapshot(step: int, *, saved: bool = False) -> Snapshot:
+def snapshot(step: int, *, saved: bool = False, skipped: int = 0) -> Snapshot:
     return Snapshot(
         step, total=100, epoch=0, loss=1.0 / step, rate=10.0, metrics={"accuracy": 0.5}, point=True,
         checkpoint=CheckpointReference(step=step, uri="file:///c") if saved else None,
+        skipped_steps=skipped,
     )  # fmt: skip
 
 
@@ -49,6 +50,12 @@ def test_progress_has_a_rate_and_an_end(scene: Scene) -> None:
     assert (
         report.metrics == {"trainLoss": 1 / 40, "accuracy": 0.5} and report.checkpoint and report.checkpoint.step == 40
     )
+
+
+def test_skipped_steps_are_in_the_report(scene: Scene) -> None:
+    """As many as the ranks count."""
+    scene.account.hear(snapshot(40, skipped=3))
+    assert scene.reporter.current.skipped_steps == 3
 
 
 def test_a_new_group_drops_what_will_be_done_again(scene: Scene) -> None:

@@ -157,3 +157,27 @@ def test_an_interrupted_run_on_a_gpu_ends_with_the_same_bits(tmp_path: Path) -> 
     assert parts.resumed_from and parts.resumed_from < whole.step
     one, other = last_tensors(tmp_path / "whole"), last_tensors(tmp_path / "parts")
     assert one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize("precision", ["BFloat16", "Float16"])
+def test_a_network_learns_on_a_gpu_in_less_precision(tmp_path: Path, precision: str, *, compiled: bool) -> None:
+    """As well, in micro-batches with clipped gradients; what is saved is float32, under the network's own names."""
+    changes = {"precision": precision, "compile": compiled, "microBatchSize": 16, "gradientClipping": {"maxNorm": 1.0}}
+    assert train(tmp_path, "cuda", epochs=15, **changes).metrics["accuracy"] > 0.9
+    weights = {name: each for name, each in last_tensors(tmp_path).items() if "/" not in name}
+    assert sorted(weights) == ["1.bias", "1.weight", "4.bias", "4.weight"]
+    assert {each.dtype for each in weights.values()} == {torch.float32}
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_a_run_in_float16_on_a_gpu_ends_with_the_same_bits(tmp_path: Path, *, compiled: bool) -> None:
+    """Stopped and resumed, after steps that were skipped."""
+    loud = {"model": {"module": "tests.workers.train.user_models:loud"}, "precision": "Float16", "compile": compiled}
+    whole = train(tmp_path / "whole", "cuda", **loud)
+    with pytest.raises(Interrupted):
+        train(tmp_path / "parts", "cuda", stop_at=2, **loud)
+    parts = train(tmp_path / "parts", "cuda", **loud)
+    assert parts.resumed_from and parts.resumed_from < whole.step
+    one, other = last_tensors(tmp_path / "whole"), last_tensors(tmp_path / "parts")
+    assert one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)

@@ -15,6 +15,7 @@ from headrace_workers.storage import Folder
 from headrace_workers.train import quorum
 from headrace_workers.train.checkpoints import Checkpoints
 from tests.workers.train.elastic_ranks import SECONDS, Ranks
+from headrace_workers.train.precision import FIRST_SCALE
 
 SPEC: dict[str, Any] = {
     "epochs": None, "steps": 600, "checkpoints": {"everySteps": 100},
@@ -130,6 +131,22 @@ def test_rounds_outlive_a_rank(open_ranks: Open, method: str) -> None:
     by_step = [{each["step"]: each["digest"] for each in ranks.said(name, "round")} for name in "ad"]
     both = by_step[0].keys() & by_step[1].keys()
     assert len(both) > 10 and all(by_step[0][step] == by_step[1][step] for step in both)
+
+
+def test_all_scale_their_losses_alike(open_ranks: Open) -> None:
+    """In Float16 one that joins has the others' scale, which is no longer the first, and a lost one changes nothing."""
+    changes = {"steps": 10_000, "precision": "Float16", "model": {"module": "tests.workers.train.user_models:loud"}}
+    ranks = open_ranks("a", "b", later=("c",), spec={**changes, "compression": METHODS["powerSgd"]})
+    ranks.until("two train", lambda: ranks.step("b") > 20)
+    ranks.join("c")
+    ranks.until("three train", lambda: ranks.step("c") > 0)
+    ranks.ranks["b"].process.kill()
+    ranks.until("two are left", lambda: any(each["size"] == 2 for each in ranks.said("c", "step")))
+    require_every_record_once(ranks)
+    scales = {each["step"]: each["scale"] for each in ranks.said("a", "step")}
+    assert 1 < ranks.said("c", "step")[0]["scale"] < FIRST_SCALE
+    both = [each for each in ranks.said("c", "step") if each["step"] in scales]
+    assert both and all(each["scale"] == scales[each["step"]] for each in both)
 
 
 def test_one_that_hangs_comes_back(open_ranks: Open) -> None:

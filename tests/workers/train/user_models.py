@@ -29,6 +29,25 @@ def linear(inputs: int, outputs: int) -> torch.nn.Module:
     return torch.nn.Linear(inputs, outputs)
 
 
+class Loud(torch.nn.Module):
+    """Has gradients that float16 cannot hold at the first loss scale; a norm has statistics that every step moves."""
+
+    def __init__(self, norm: bool) -> None:
+        super().__init__()
+        self.inner = torch.nn.Linear(8, 16)
+        self.norm = torch.nn.BatchNorm1d(16) if norm else torch.nn.Identity()
+        self.outer = torch.nn.Linear(16, 3)
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        """(n, 8) to (n, 3)."""
+        return self.outer(self.norm(self.inner(inputs))) * 200
+
+
+def loud(*, norm: bool = False) -> torch.nn.Module:
+    """A network that skips its first steps in Float16."""
+    return Loud(norm)
+
+
 def returns_nothing() -> None:
     """Forgets to return."""
 

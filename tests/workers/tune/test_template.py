@@ -23,6 +23,13 @@ def test_choices_are_set_by_their_paths():
     assert spec.epochs == template().epochs
 
 
+def test_choices_may_make_an_object_that_the_template_lacks():
+    """Clipping and precision are searched like any field, and a fixed precision stays."""
+    spec = apply(template(precision="BFloat16"), {"gradientClipping.maxNorm": 0.5})
+    assert (spec.precision, spec.gradient_clipping.max_norm) == ("BFloat16", 0.5)
+    assert apply(template(), {"precision": "Float16"}).precision == "Float16"
+
+
 def test_the_template_stays_as_it_was():
     """Applying choices to a template with parameters of its own does not alter it."""
     original = template(model={"builtin": "Perceptron", "parameters": {"hidden": 8}})
@@ -57,6 +64,9 @@ def test_the_template_stays_as_it_was():
         ),
         pytest.param(
             {"path": "dataset.version", "choice": {"values": ["1", "2"]}}, "same for every trial", id="pinned data"
+        ),
+        pytest.param(
+            {"path": "microBatchSize", "choice": {"values": [8, 16]}}, "same for every trial", id="same result"
         ),
         pytest.param(
             {"path": "steps", "choice": {"values": [10]}}, "exactly one of epochs, steps", id="rule of the spec"

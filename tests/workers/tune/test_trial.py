@@ -34,6 +34,18 @@ def test_every_epoch_is_told_once_and_the_end_last(tmp_path, load):
     assert events[-1] == TrialFinished(3, events[-2].metrics)
 
 
+def test_a_trial_computes_as_its_spec_says(tmp_path, load):
+    """In bfloat16, with clipped gradients and in micro-batches: each changes the numbers, and none spoils them."""
+    losses = [
+        told(tmp_path / str(number), load, template(**changes))[-1].metrics["loss"]
+        for number, changes in enumerate(
+            ({}, {"precision": "BFloat16"}, {"gradientClipping": {"maxNorm": 0.1}}, {"microBatchSize": 8})
+        )
+    ]
+    assert len(set(losses)) == 4
+    assert losses == pytest.approx([losses[0]] * 4, abs=0.5)
+
+
 def test_a_stopped_trial_goes_on_from_its_checkpoint(tmp_path, load):
     """Stopped at once, then run again, it ends with what an undisturbed trial ends with."""
     assert told(tmp_path / "cut", load, template(), lambda: True)[-1] == TrialStopped(3)

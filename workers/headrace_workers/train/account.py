@@ -116,6 +116,7 @@ class Account:
             progress=Progress(step=note.step, total=note.total, rate=note.rate, eta_seconds=left),
             metrics={**self._reporter.current.metrics, **note.values},
             traffic=note.traffic,
+            skipped_steps=note.skipped_steps,
             **changes,
         )
         if note.point:

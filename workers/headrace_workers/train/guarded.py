@@ -5,25 +5,35 @@ An exception of the network's code passes through here, one of a lost peer does 
 
 import torch
 
+from headrace.api.train_job import Precision
 from headrace_workers.faults import RunFault
 from headrace_workers.models.user_module import model_fault
+from headrace_workers.train.compiled import faults_of_compiling
+from headrace_workers.train.precision import computing_in
 
 
 class Guarded(torch.nn.Module):
     """Calls the network; what that raises, or an answer of the wrong shape, becomes a RunFault that names the step."""
 
-    def __init__(self, network: torch.nn.Module, name: str, outputs: int) -> None:
-        """Wraps `network`, which a spec calls `name` and which should answer (n, outputs)."""
+    def __init__(
+        self, network: torch.nn.Module, name: str, outputs: int, precision: Precision = Precision.FLOAT32
+    ) -> None:
+        """Wraps `network`, which a spec calls `name` and which should answer (n, outputs), however precisely it computes."""
         super().__init__()
         self.network = network
         self.name = name
         self.outputs = outputs
+        self._precision = precision
         self.step = 0
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
-        """(n, *shape) to (n, outputs)."""
+        """(n, *shape) to (n, outputs), float32 unless the network itself has another type: losses are sums of many."""
+        precision = computing_in(self._precision, inputs.device)
         try:
-            answers = self.network(inputs)
+            with precision, faults_of_compiling(self.name):
+                answers = self.network(inputs)
+        except RunFault:
+            raise
         except Exception as error:
             raise model_fault(self.name, error, self.step) from error
         wanted = (len(inputs), self.outputs)
@@ -35,4 +45,4 @@ class Guarded(torch.nn.Module):
                 "ModelFailed",
                 f"{self.name} answered {found} for {len(inputs)} inputs where {wanted} was needed, step {self.step}; correct the model",
             )
-        return answers.reshape(wanted)
+        return (answers if self._precision == Precision.FLOAT32 else answers.float()).reshape(wanted)

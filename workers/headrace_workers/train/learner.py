@@ -1,27 +1,43 @@
 """What learns: a network with its optimizer, and the gradients that it exchanges with the other ranks'."""
 
+import logging
+import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import torch
 
 from headrace.api.run_report import Traffic
-from headrace.api.train_job import OptimizerName, TrainJobSpec
+from headrace.api.train_job import OptimizerName, Precision, TrainJobSpec
 from headrace_workers.faults import RunFault
 from headrace_workers.models import build_network
 from headrace_workers.train.bucket import Bucket
 from headrace_workers.train.checkpoints import OPTIMIZER, WEIGHTS, Checkpoint, compression_state
+from headrace_workers.train.compiled import compile_in_place, faults_of_compiling
 from headrace_workers.train.compression import GradientExchange, exchange_of, local_steps
 from headrace_workers.train.dataset import TRAIN, LoadedDataset
+from headrace_workers.train.gradient_clipping import clip
 from headrace_workers.train.group import Group
 from headrace_workers.train.guarded import Guarded
 from headrace_workers.train.losses import Criterion
 from headrace_workers.train.optimizers import optimizer_of, optimizer_tensors, restore_optimizer
 from headrace_workers.train.order import seed_everything, share
+from headrace_workers.train.precision import SCALE, LossScale
 
 INNER = "inner/"
 """Starts the names of a rank's own optimizer's state, where optimizers differ."""
 NETWORK, MOMENTS, EXCHANGE, ROUND = "network/", "optimizer/", "exchange/", "round/"
 """Start the names of what all ranks have in common."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What a step came to: this rank's share of the mean loss, and whether the step was skipped and changed nothing."""
+
+    loss: torch.Tensor
+    skipped: bool = False
 
 
 class Learner:
@@ -32,7 +48,9 @@ class Learner:
         self._seed, self._train, self._criterion, self._group = spec.seed, data.splits[TRAIN], criterion, group
         seed_everything(spec.seed)
         name = str(spec.model.builtin or spec.model.module)
-        self.network = Guarded(build_network(spec.model, data.shape, criterion.outputs), name, criterion.outputs)
+        self.network = Guarded(
+            build_network(spec.model, data.shape, criterion.outputs), name, criterion.outputs, spec.precision
+        )
         inner = self.network.network
         trainable = {name: each for name, each in inner.named_parameters() if each.requires_grad}
         if not trainable:
@@ -51,43 +69,118 @@ class Learner:
         without = spec.optimizer.model_copy(update={"momentum": 0.0})
         self._optimizer = optimizer_of(without if momentum and self._exchange else spec.optimizer, inner)
         self._rounds = local_steps(spec.compression, inner, trainable, self._exchange)
+        self._at_once = spec.micro_batch_size or spec.batch_size
+        self._scale = LossScale() if spec.precision == Precision.FLOAT16 else None
+        self._max_norm = spec.gradient_clipping.max_norm if spec.gradient_clipping else None
+        # What comes out of its exchange is the sum of several steps' largest entries, and no gradient's length bounds that.
+        self._clips_parts = bool(spec.compression.top_k)
         self._earlier_traffic = Traffic()
         self._residual_norm: float | None = None
+        if spec.compile:
+            compile_in_place(inner, torch.device(group.device))
+            self._warm_up(min(self._at_once, -(-spec.batch_size // spec.workers.max)))
 
-    def learn(self, step: int, batch: torch.Tensor, *, pays: bool = False) -> torch.Tensor:
-        """One optimizer step on this rank's share of a global batch; returns its share of the mean loss.
+    def _warm_up(self, records: int) -> None:
+        """Has everything compiled, for training and for evaluation, before anybody waits for this rank."""
+        inner, inputs = self.network.network, self._train.inputs[:records].to(self._group.device)
+        before = [each.clone() for each in inner.buffers()]
+        with faults_of_compiling(self.network.name):
+            self.network(inputs).sum().backward()
+        was_training = self.network.training
+        self.network.eval()
+        with torch.no_grad():
+            self.network(inputs)
+        self.network.train(was_training)
+        for buffer, old in zip(inner.buffers(), before, strict=True):
+            buffer.copy_(old)
+
+    def learn(self, step: int, batch: torch.Tensor, *, pays: bool = False) -> Learned:
+        """One optimizer step on this rank's share of a global batch.
 
         Until the gradients have been exchanged nothing is changed, so that the step may be taken again if that fails.
         With `pays` what the exchange owes travels too, uncompressed.
         """
-        mine = share(batch, self._group.rank, self._group.world_size)
+        network = self.network.network
+        before = [each.clone() for each in network.buffers()] if self._scale else []
+        loss = self._differentiate(step, batch)
+        self._bucket.fill()
+        if self._scale and not self._all_finite():
+            for buffer, old in zip(network.buffers(), before, strict=True):
+                buffer.copy_(old)
+            self._skip(step, self._scale)
+            return Learned(loss, skipped=True)
+        self._take(step, pays)
+        return Learned(loss)
+
+    def _differentiate(self, step: int, batch: torch.Tensor) -> torch.Tensor:
+        """Has in the bucket the gradient of this rank's share of the mean loss, times the number of ranks, and returns that share."""
+        device, ranks = self._group.device, self._group.world_size
+        mine = share(batch, self._group.rank, ranks)
         # A rank without a record still takes part in the exchange: with one record of weight zero.
         taken, counts = (mine, 1.0) if len(mine) else (batch[:1], 0.0)
         seed_everything(self._seed, step, self._group.rank)
         self.network.step = step
         self._bucket.clear()
-        answers = self.network(self._train.inputs[taken].to(self._group.device))
-        weight = self._criterion.weight(self._train.targets[batch]).to(self._group.device)
-        loss = counts * self._criterion.sum(answers, self._train.targets[taken].to(self._group.device)) / weight
+        weight = self._criterion.weight(self._train.targets[batch]).to(device)
         # The exchange divides the sum over ranks by their number; the shares already add up to the mean.
-        (loss * self._group.world_size).backward()
+        factor = ranks * self._scale.value if self._scale else ranks
+        losses = []
+        # Parts of nearly equal sizes: batch normalisation cannot do with a last one of a single record.
+        for part in taken.tensor_split(-(-len(taken) // self._at_once)):
+            answers = self.network(self._train.inputs[part].to(device))
+            loss = counts * self._criterion.sum(answers, self._train.targets[part].to(device)) / weight
+            with faults_of_compiling(self.network.name):
+                (loss * factor).backward()
+            losses.append(loss.detach())
+        return sum(losses[1:], losses[0])
+
+    def _all_finite(self) -> bool:
+        """Whether the step can be taken. Ranks that exchange gradients agree on that first: what an exchange has kept of one that is not finite would spoil all that follow."""
+        lost = (~self._bucket.flat.isfinite().all()).double().reshape(1)
+        exchanges = self._exchange and not self._rounds
+        return not (self._group.add_up(lost) if exchanges else lost).any()
+
+    def _skip(self, step: int, scale: LossScale) -> None:
+        tried = scale.value
+        scale.skip(step)
+        if self._rounds:
+            # A step of no length: the others' distances count no more for it.
+            self._rounds.took_step()
+        if self._group.leads or self._rounds:
+            text = "step %d is skipped: its gradients are not finite with the loss scaled by %g; the next is scaled by %g; %d skipped so far"
+            logger.warning(text, step, tried, scale.value, scale.skipped)
+
+    def _take(self, step: int, pays: bool) -> None:
+        gradient, max_norm = self._bucket.flat, self._max_norm
+        if self._scale:
+            gradient.div_(self._scale.value)
+        if max_norm and self._clips_parts:
+            # A rank's part of the average to max_norm / sqrt(ranks) (Lin et al., 2018): here all parts are times ranks.
+            clip(gradient, max_norm * math.sqrt(self._group.world_size))
         if self._exchange and not self._rounds:
             self._average(self._exchange, step, pays)
+        if max_norm and not self._clips_parts:
+            clip(gradient, max_norm)
+        self._bucket.hand_back()
         self._optimizer.step()
         if self._rounds:
             self._rounds.took_step()
-        return loss.detach()
+        if self._scale:
+            self._scale.took_step()
 
     def _average(self, exchange: GradientExchange, step: int, pays: bool) -> None:
         exchange.step = step
-        self._bucket.fill()
         if self._group.world_size > 1:
             exchange.average_exactly(self._buffers)
         if pays or self._group.world_size == 1:
             exchange.pay(self._bucket.flat, self._bucket.gradients)
         else:
             exchange.exchange(self._bucket.flat, self._bucket.gradients)
-        self._bucket.hand_back()
+
+    @property
+    def skipped_steps(self) -> int:
+        """How many steps of the run were skipped, as far as this rank knows."""
+        return self._scale.skipped if self._scale else 0
 
     def ends_round(self, step: int) -> bool:
         """Whether all ranks have the same parameters after the step; with local steps that is at the end of a round."""
@@ -120,8 +213,8 @@ class Learner:
 
     @property
     def kept(self) -> dict[str, torch.Tensor]:
-        """What this rank alone knows: what its exchange owes, and with local steps its own optimizer's state."""
-        state = self._exchange.state() if self._exchange else {}
+        """What this rank alone knows: what its exchange owes, its loss scale, and with local steps its own optimizer's state."""
+        state = {**(self._exchange.state() if self._exchange else {}), **(self._scale.state() if self._scale else {})}
         if self._rounds is None:
             return state
         return {**state, **self._rounds.state(), **{f"{INNER}{name}": each for name, each in self.moments.items()}}
@@ -133,7 +226,8 @@ class Learner:
         weights = {**self.weights, **self._rounds.start} if self._rounds else self.weights
         outer = self._rounds.state() if self._rounds else {}
         parts = ((NETWORK, weights), (MOMENTS, self.moments), (EXCHANGE, exchange), (ROUND, outer))
-        return {f"{start}{name}": each for start, part in parts for name, each in part.items()}
+        scale = self._scale.state() if self._scale else {}
+        return {**scale, **{f"{start}{name}": each for start, part in parts for name, each in part.items()}}
 
     def take_over(self, common: Mapping[str, torch.Tensor], traffic: Traffic) -> None:
         """Has the same as the rank that had this in common with all others."""
@@ -144,6 +238,8 @@ class Learner:
             self._exchange.take_common(self._here(exchange))
         if self._rounds:
             self._rounds.restore(_named(common, ROUND))
+        if self._scale:
+            self._scale.restore(common)
         self._forget_traffic(traffic)
 
     def restore(self, checkpoint: Checkpoint) -> None:
@@ -156,11 +252,13 @@ class Learner:
             message = f"checkpoint {checkpoint.folder.uri} does not fit the model: {error}; did the code change? Delete the checkpoints to start anew"
             raise RunFault("CheckpointMismatch", message) from error
         self._forget_traffic(checkpoint.state.traffic)
+        kept = compression_state(checkpoint, self._group.rank, self._group.world_size)
+        if self._scale:
+            self._scale.restore(kept)
         if not self._exchange:
             return
-        kept = compression_state(checkpoint, self._group.rank, self._group.world_size)
         # Not the optimizer's: it has step counts that stay on the CPU.
-        exchanged = self._here({name: each for name, each in kept.items() if not name.startswith(INNER)})
+        exchanged = self._here({name: each for name, each in kept.items() if not name.startswith((INNER, SCALE))})
         self._exchange.restore(exchanged)
         if self._rounds:
             self._rounds.restore(exchanged)

@@ -30,7 +30,7 @@ from headrace_workers.train.group import Group, PeerLost
 from headrace_workers.train.handover import Common, packed, unpacked
 from headrace_workers.train.learner import Learner
 from headrace_workers.train.losses import criterion_of
-from headrace_workers.train.metrics import evaluate, require_defined
+from headrace_workers.train.metrics import CHUNK_RECORDS, evaluate, require_defined
 from headrace_workers.train.order import Order, share
 from headrace_workers.train.progress import FitResult, Snapshot
 from headrace_workers.train.window import Window
@@ -210,19 +210,22 @@ class Training:
         """One step on the next global batch."""
         step = self.step + 1
         batch = self._order.batch(step)
-        loss = self._learner.learn(step, batch, pays=bool(self._leaving))
+        learned = self._learner.learn(step, batch, pays=bool(self._leaving))
         if self._agrees:
             self._agreed_step = self.step
         self.step = step
         self._point, self.metrics, self._saved = False, None, None
-        self._window.add(loss, len(share(batch, self._group.rank, self._group.world_size)) / len(batch))
+        part = len(share(batch, self._group.rank, self._group.world_size)) / len(batch)
+        self._window.add(learned.loss, part, skipped=learned.skipped)
         due = (
             (Move.EVALUATE, self._evaluates), (Move.MARK, self._marks), (Move.SAVE, self._saves),
         )  # fmt: skip
         moves = tuple(move for move, is_due in due if is_due)
         self._tells = bool(moves) or (self._agrees and self.step >= self._next_talk)
+        # In a step that is skipped nobody pays what it owes; a round ends whatever its steps were.
+        parts = bool(self._leaving) and (self._learner.has_rounds or not learned.skipped)
         first = (
-            (Move.ROUND, self._agrees and self._learner.has_rounds), (Move.PART, self._agrees and bool(self._leaving)),
+            (Move.ROUND, self._agrees and self._learner.has_rounds), (Move.PART, self._agrees and parts),
             (Move.TALK, self._tells),
         )  # fmt: skip
         return (*(move for move, is_due in first if is_due), *moves)
@@ -293,6 +296,7 @@ class Training:
             rank=self._group.rank,
             world_size=self._group.world_size,
             add_up=self._group.add_up,
+            at_once=min(CHUNK_RECORDS, self._spec.micro_batch_size or CHUNK_RECORDS),
         )
         return ()
 
@@ -344,5 +348,6 @@ class Training:
         loss = self._curve[-1].values["trainLoss"] if self._point else self._window.mean
         epoch = self._order.epoch(self.step)
         return Snapshot(
-            self.step, self.total, epoch, loss, self._window.rate, self.metrics, self._point, self._saved, self.traffic
-        )
+            self.step, self.total, epoch, loss, self._window.rate, self.metrics, self._point, self._saved, self.traffic,
+            self._learner.skipped_steps,
+        )  # fmt: skip

@@ -29,8 +29,9 @@ def evaluate(
     rank: int,
     world_size: int,
     add_up: Callable[[torch.Tensor], torch.Tensor],
+    at_once: int = CHUNK_RECORDS,
 ) -> dict[str, float]:
-    """The metrics on a split, loss always among them. Each rank takes every world_size-th record; `add_up` sums over ranks."""
+    """The metrics on a split, loss always among them. Each rank takes every world_size-th record, so many at once; `add_up` sums over ranks."""
     device = next(network.parameters()).device
     classes = criterion.outputs
     hits, guessed, actual = (torch.zeros(classes, dtype=torch.float64) for _ in range(3))
@@ -38,8 +39,8 @@ def evaluate(
     was_training = network.training
     network.eval()
     with torch.no_grad():
-        for start in range(rank, len(split), world_size * CHUNK_RECORDS):
-            chosen = slice(start, start + world_size * CHUNK_RECORDS, world_size)
+        for start in range(rank, len(split), world_size * at_once):
+            chosen = slice(start, start + world_size * at_once, world_size)
             targets = split.targets[chosen].to(device)
             answers = network(split.inputs[chosen].to(device))
             sums += torch.stack([criterion.sum(answers, targets).cpu().double(), criterion.weight(targets).double()])

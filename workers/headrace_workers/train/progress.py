@@ -10,7 +10,7 @@ class Snapshot:
     """The state of a run at one step, as rank 0 sees it.
 
     `loss` is the mean training loss since the last point of the curve. `metrics` is set where an evaluation was made,
-    `point` where the step belongs to the curve, `checkpoint` where one was just saved.
+    `point` where the step belongs to the curve, `checkpoint` where one was just saved. `skipped_steps` changed nothing: their gradients were not finite in float16.
     """
 
     step: int
@@ -22,6 +22,7 @@ class Snapshot:
     point: bool = False
     checkpoint: CheckpointReference | None = None
     traffic: Traffic = field(default_factory=Traffic)
+    skipped_steps: int = 0
 
     @property
     def values(self) -> dict[str, float]:

@@ -24,11 +24,16 @@ class Window:
         self._own_steps = 0
         self._since = time.monotonic()
 
-    def add(self, share: torch.Tensor, part: float) -> None:
-        """Counts one step: this rank's share of the mean loss over the global batch, and the part of the batch that it had."""
+    def add(self, share: torch.Tensor, part: float, *, skipped: bool = False) -> None:
+        """Counts one step: this rank's share of the mean loss over the global batch, and the part of the batch that it had.
+
+        A step that was skipped because its very loss was lost has nothing to say.
+        """
+        self._own_steps += 1
+        if skipped and not share.isfinite():
+            return
         self._share = share.double() if self._share is None else self._share + share
         self._share_steps += part
-        self._own_steps += 1
 
     @property
     def share(self) -> torch.Tensor:

@@ -15,8 +15,11 @@ from headrace.api.tune_job import Dimension
 from headrace_workers.faults import RunFault
 from headrace_workers.tune.space import Chosen, edges, invalid
 
-FIXED = ("dataset.pipeline", "dataset.table", "dataset.version", "evaluation", "pods", "podTemplate", "queueName")
-"""Fields that are the same for all trials: the data and the measure, or where pods run."""
+FIXED = (
+    "dataset.pipeline", "dataset.table", "dataset.version", "evaluation", "pods", "podTemplate", "queueName",
+    "compile", "microBatchSize",
+)  # fmt: skip
+"""Fields that are the same for all trials: the data and the measure, where pods run, or how a result is come to."""
 
 
 def apply(template: TrainJobSpec, chosen: Chosen) -> TrainJobSpec:
