@@ -1,6 +1,6 @@
 """What learns: a network with its optimizer, and the gradients that it exchanges with the other ranks'."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 
@@ -15,6 +15,7 @@ from headrace_workers.train.dataset import TRAIN, LoadedDataset
 from headrace_workers.train.group import Group
 from headrace_workers.train.guarded import Guarded
 from headrace_workers.train.losses import Criterion
+from headrace_workers.train.matching import is_under, matched, require_known
 from headrace_workers.train.optimizers import optimizer_of, optimizer_tensors, restore_optimizer
 from headrace_workers.train.order import seed_everything, share
 
@@ -34,9 +35,13 @@ class Learner:
         name = str(spec.model.builtin or spec.model.module)
         self.network = Guarded(build_network(spec.model, data.shape, criterion.outputs), name, criterion.outputs)
         inner = self.network.network
+        self._anew = spec.model.from_.except_ if spec.model.from_ else ()
+        _freeze(inner, spec.model.freeze)
         trainable = {name: each for name, each in inner.named_parameters() if each.requires_grad}
         if not trainable:
-            raise RunFault("ModelFailed", f"{name} has no parameters to train; return a network that has")
+            raise RunFault(
+                "ModelFailed", f"{name} has no parameters to train; freeze fewer, or return a network that has some"
+            )
         self.network.to(group.device)
         self._buffers = [each for each in inner.buffers() if each.is_floating_point()]
         self._bucket = Bucket(trainable)
@@ -145,6 +150,13 @@ class Learner:
             self._rounds.restore(_named(common, ROUND))
         self._forget_traffic(traffic)
 
+    def start_from(self, given: Mapping[str, torch.Tensor], what: str) -> None:
+        """Begins with these weights but for what starts anew; RunFault if they are not of such a network."""
+        inner = self.network.network
+        inner.load_state_dict(matched(given, inner.state_dict(), self._anew, what), strict=False)
+        if self._rounds:
+            self._rounds.restore({})
+
     def restore(self, checkpoint: Checkpoint) -> None:
         """Goes on from a checkpoint; RunFault if it is of another network."""
         inner = self.network.network
@@ -186,6 +198,14 @@ class Learner:
         if self._exchange:
             self._exchange.bytes_sent = self._exchange.bytes_uncompressed = 0
             self._exchange.encoding_seconds = 0.0
+
+
+def _freeze(network: torch.nn.Module, prefixes: Sequence[str]) -> None:
+    names = dict(network.named_parameters())
+    require_known("model.freeze", prefixes, names)
+    for name, parameter in names.items():
+        if is_under(name, prefixes):
+            parameter.requires_grad_(False)
 
 
 def _named(tensors: Mapping[str, torch.Tensor], start: str) -> dict[str, torch.Tensor]:
