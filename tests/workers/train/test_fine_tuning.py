@@ -12,18 +12,29 @@ from headrace.api.run_spec import RunSpec
 from headrace.api.train_job import TrainJobSpec
 from headrace_workers.faults import Interrupted, RunFault
 from headrace_workers.model_version import ModelFolder
+from headrace_workers.models import build_network
 from headrace_workers.storage import Folder
-from headrace_workers.train.checkpoints import WEIGHTS, Checkpoint, Checkpoints
+from headrace_workers.train.checkpoints import MERGED, WEIGHTS, Checkpoint, Checkpoints
 from headrace_workers.train.dataset import LoadedDataset, load_dataset
-from headrace_workers.train.loop import FitResult, Group, fit
+from headrace_workers.train.learner import Learner
+from headrace_workers.train.loop import FitResult, Group, Training, fit
+from headrace_workers.train.losses import criterion_of
 from headrace_workers.train.publish import publish_model
 from headrace_workers.train.starting_weights import completed, find_start, load_weights
+from headrace_workers.train.supported import require_supported
+from tests.workers.train.builders import train_spec
 from tests.workers.train.digits import digits_version
 from tests.workers.train.pods import run_spec
 from tests.workers.train.threads import wires_of_threads
 
 HEAD = "5"
 """The last layer of the Perceptron: Flatten, Linear, ReLU, Linear, ReLU, Linear."""
+
+
+@pytest.fixture(scope="session")
+def peft() -> None:
+    """The package that makes adapters, which images and environments may lack."""
+    pytest.importorskip("peft")
 
 
 @pytest.fixture(scope="module")
@@ -167,3 +178,132 @@ def test_rounds_of_local_steps_begin_at_the_given_weights(base: Any, tmp_path: P
         on_progress=lambda _: None, should_stop=lambda: False, start=start,
     )  # fmt: skip
     assert result.metrics["accuracy"] > 0.9
+
+
+def digits_tuned(base: Any, lora: dict[str, Any] | None = None, **source: Any) -> Learner:
+    """A rank alone, with adapters, at the weights of the version."""
+    run, start = base
+    spec = tuned(run, start, {"from": {"job": "digits", **source}, "lora": lora or {"rank": 4}}).train
+    data = load_dataset(run.dataset, spec.dataset)
+    learner = Learner(spec, data, criterion_of(spec.loss, data), Group())
+    learner.start_from(load_weights(start), "the version")
+    return learner
+
+
+@pytest.mark.usefixtures("peft")
+class TestAdapters:
+    """LoRA, by the package peft."""
+
+    def test_adapters_alone_are_trained_and_travel(self, base: Any) -> None:
+        """The bucket that ranks exchange has the adapters' gradients and no others."""
+        learner = digits_tuned(base)
+        sizes = {name: each.numel() for name, each in learner.network.network.named_parameters() if each.requires_grad}
+        assert all(".lora_" in name for name in sizes)
+        layers = [(64, 128), (128, 128), (128, 10)]
+        assert len(learner._bucket.flat) == sum(sizes.values()) == sum(4 * (ins + outs) for ins, outs in layers)
+
+    def test_untrained_adapters_change_nothing(self, base: Any) -> None:
+        """A run starts where the version ended, to the bit."""
+        _, start = base
+        given, merged = load_weights(start), digits_tuned(base).merged
+        assert (
+            merged and given.keys() == merged.keys() and all(torch.equal(given[name], merged[name]) for name in given)
+        )
+
+    def test_what_starts_anew_is_trained_whole(self, base: Any) -> None:
+        """A new head has nothing for an adapter to stand beside."""
+        learner = digits_tuned(base, **{"except": [HEAD]})
+        trained = {name for name, each in learner.network.network.named_parameters() if each.requires_grad}
+        assert {name for name in trained if ".lora_" not in name} == {f"{HEAD}.weight", f"{HEAD}.bias"}
+        assert {name.partition(".")[0] for name in trained} == {"1", "3", HEAD}
+
+    def test_targets_are_the_modules_that_are_named(self, base: Any) -> None:
+        """One that is not there is told with those that are."""
+        learner = digits_tuned(base, {"targets": ["3"]})
+        trained = {name for name, each in learner.network.network.named_parameters() if each.requires_grad}
+        assert {name.partition(".")[0] for name in trained} == {"3"}
+        with pytest.raises(RunFault, match="targets names query, which no module is called; linear layers are 1, 3, 5"):
+            digits_tuned(base, {"targets": ["query"]})
+
+    def test_the_published_version_answers_as_the_adapters_did(self, base: Any, tmp_path: Path) -> None:
+        """The version has plain weights by the builtin's names, and its accuracy is the one that was measured."""
+        run, start = base
+        spec = tuned(
+            run, start, {"from": {"job": "digits"}, "lora": {"rank": 4}}, steps=12, checkpoints={"everySteps": 5}
+        )
+        result = train(spec, tmp_path, start)
+        made = publish_model(
+            run.identity.model_copy(update={"run": 3}), spec.train, run.dataset, models=Folder(f"file://{tmp_path}/models"),
+            checkpoints=Folder(f"file://{tmp_path}/checkpoints"), metrics={}, started_from=start,
+        )  # fmt: skip
+        document = ModelFolder.open(made).document
+        network = build_network(document.source, document.shape or (), len(document.classes or ()))
+        weights = load_weights(StartingWeights(name=made.name, uri=made.uri, digest=made.digest))
+        network.load_state_dict(weights)
+        data = load_dataset(run.dataset, spec.train.dataset)
+        adapted = Learner(spec.train, data, criterion_of(spec.train.loss, data), Group())
+        adapted.restore(last(tmp_path))
+        split = data.splits["validation"]
+        with torch.no_grad():
+            plain, beside = network.eval()(split.inputs), adapted.network.eval()(split.inputs)
+        torch.testing.assert_close(plain, beside, rtol=1e-4, atol=1e-5)
+        assert (plain.argmax(1) == split.targets).float().mean().item() == pytest.approx(result.metrics["accuracy"])
+        given = load_weights(start)
+        assert {name for name in given if not torch.equal(given[name], weights[name])} == {
+            "1.weight",
+            "3.weight",
+            "5.weight",
+        }
+
+    def test_a_run_with_adapters_resumes_with_the_same_bits(self, base: Any, tmp_path: Path) -> None:
+        """A checkpoint holds the adapters and what they stand beside: the version is not read again."""
+        run, start = base
+        spec = tuned(
+            run, start, {"from": {"job": "digits"}, "lora": {"rank": 4}}, steps=20, checkpoints={"everySteps": 5}
+        )
+        train(spec, tmp_path / "whole", start)
+        seen: list[int] = []
+
+        def stop() -> bool:
+            seen.append(1)
+            return len(seen) > 1
+
+        with pytest.raises(Interrupted):
+            train(spec, tmp_path / "parts", start, should_stop=stop)
+        assert train(spec, tmp_path / "parts", start.model_copy(update={"uri": "file:///gone"})).resumed_from
+        for file in (WEIGHTS, MERGED):
+            one, other = (last(tmp_path / name).tensors(file) for name in ("whole", "parts"))
+            assert one and one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+    def test_a_rank_that_joins_has_the_same_weights(self, base: Any) -> None:
+        """It takes over from a peer the adapters and what they stand beside, without reading the version."""
+        run, start = base
+        here = digits_tuned(base)
+        here.learn(1, torch.arange(64))
+        spec = tuned(run, start, {"from": {"job": "digits"}, "lora": {"rank": 4}}, seed=8).train
+        data = load_dataset(run.dataset, spec.dataset)
+        joined = Learner(spec, data, criterion_of(spec.loss, data), Group())
+        joined.take_over(here.common, here.traffic)
+        assert all(torch.equal(each, joined.weights[name]) for name, each in here.weights.items())
+
+
+def test_a_rank_that_joins_takes_the_weights_from_a_peer(base: Any, tmp_path: Path) -> None:
+    """A rank that comes after the first step has what the others have, though it never reads the version."""
+    run, start = base
+    spec = tuned(run, start, {"from": {"job": "digits"}}).train
+    data, store = load_dataset(run.dataset, spec.dataset), Checkpoints(Folder(f"file://{tmp_path}"))
+    here = Training(spec, data, store, Group(), lambda: False, start)
+    for _ in range(2):
+        here.move()
+    gone = start.model_copy(update={"uri": f"file://{tmp_path}/gone"})
+    joined = Training(spec, data, store, Group(), lambda: False, gone)
+    joined.take_over(here.hand_over())
+    assert (joined.step, joined.hand_over() == here.hand_over()) == (1, True)
+
+
+def test_without_peft_adapters_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An image without it says what to build, before any worker is waited for."""
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    spec = train_spec(model={"module": "package:build", "lora": {}})
+    with pytest.raises(RunFault, match=r"model\.lora needs the package peft.*headrace\[workers,peft\]"):
+        require_supported(spec)

@@ -14,6 +14,7 @@ from headrace_workers.train.compression import GradientExchange, exchange_of, lo
 from headrace_workers.train.dataset import TRAIN, LoadedDataset
 from headrace_workers.train.group import Group
 from headrace_workers.train.guarded import Guarded
+from headrace_workers.train.lora import Adapters
 from headrace_workers.train.losses import Criterion
 from headrace_workers.train.matching import is_under, matched, require_known
 from headrace_workers.train.optimizers import optimizer_of, optimizer_tensors, restore_optimizer
@@ -36,6 +37,7 @@ class Learner:
         self.network = Guarded(build_network(spec.model, data.shape, criterion.outputs), name, criterion.outputs)
         inner = self.network.network
         self._anew = spec.model.from_.except_ if spec.model.from_ else ()
+        self._adapters = Adapters(inner, spec.model.lora, self._anew) if spec.model.lora else None
         _freeze(inner, spec.model.freeze)
         trainable = {name: each for name, each in inner.named_parameters() if each.requires_grad}
         if not trainable:
@@ -118,6 +120,11 @@ class Learner:
         return self.network.network.state_dict()
 
     @property
+    def merged(self) -> dict[str, torch.Tensor] | None:
+        """The weights with which the network answers without its adapters; none if it has no adapters."""
+        return self._adapters.merged() if self._adapters else None
+
+    @property
     def moments(self) -> dict[str, torch.Tensor]:
         """The optimizer's state by <field>/<parameter name>."""
         return optimizer_tensors(self._optimizer, self.network.network)
@@ -153,7 +160,10 @@ class Learner:
     def start_from(self, given: Mapping[str, torch.Tensor], what: str) -> None:
         """Begins with these weights but for what starts anew; RunFault if they are not of such a network."""
         inner = self.network.network
-        inner.load_state_dict(matched(given, inner.state_dict(), self._anew, what), strict=False)
+        state = inner.state_dict()
+        names = self._adapters.plain_names if self._adapters else {name: name for name in state}
+        taken = matched(given, {plain: state[name] for plain, name in names.items()}, self._anew, what)
+        inner.load_state_dict({names[plain]: each for plain, each in taken.items()}, strict=False)
         if self._rounds:
             self._rounds.restore({})
 

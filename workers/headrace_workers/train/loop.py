@@ -19,6 +19,7 @@ from headrace.api.train_job import TrainJobSpec
 from headrace_workers.faults import Interrupted, RunFault
 from headrace_workers.storage import Folder
 from headrace_workers.train.checkpoints import (
+    MERGED,
     OPTIMIZER,
     WEIGHTS,
     Checkpoints,
@@ -324,6 +325,8 @@ class Training:
             return ()
         files = {compression_file(rank): digest.hex() for rank, digest in enumerate(digests) if any(digest)}
         files[WEIGHTS] = self._store.write(self.step, WEIGHTS, self._learner.weights)
+        if self.step == self.total and (merged := self._learner.merged):
+            files[MERGED] = self._store.write(self.step, MERGED, merged)
         files[OPTIMIZER] = self._store.write(self.step, OPTIMIZER, self._learner.moments)
         schema = DataSchema(
             features=self._data.features, target=self._data.target, shape=self._data.shape, classes=self._data.classes

@@ -67,7 +67,9 @@ def publish_model(
     # The classes, shape and column that this network was trained with, whatever the pipeline's defaults were.
     fitted = load_preprocessing(dataset).model_copy(update=dict(data))
     fitted.save(folder)
-    folder.write(WEIGHTS, checkpoint.folder.read(checkpoint_files.WEIGHTS))
+    has_adapters = checkpoint_files.MERGED in checkpoint.state.files
+    weights = checkpoint_files.MERGED if has_adapters else checkpoint_files.WEIGHTS
+    folder.write(WEIGHTS, checkpoint.folder.read(weights))
     folder.write("curve.jsonl", curve_lines(checkpoint.state.curve))
     folder.write("loss.png", loss_picture(name, checkpoint.state.curve))
     files = {
