@@ -26,7 +26,11 @@ def find_weights(observed: Observed) -> StartingWeights | Waiting | None:
     match observed.related.get(key):
         case InferenceEndpoint() as endpoint:
             found = endpoint.status.stable
-            return _pin(found) if found else Waiting("WaitingForModel", f"waits for {key.kind} {key.name} to serve one")
+            return (
+                _pin(found)
+                if found
+                else Waiting("WaitingForModel", f"waits for {key.kind} {key.name}, which serves no model yet")
+            )
         case TrainJob() | TuneJob() as maker:
             return _made(maker)
     return Waiting(
