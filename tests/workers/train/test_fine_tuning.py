@@ -9,72 +9,24 @@ import torch
 
 from headrace.api.artifacts import StartingWeights
 from headrace.api.run_spec import RunSpec
-from headrace.api.train_job import TrainJobSpec
 from headrace_workers.faults import Interrupted, RunFault
 from headrace_workers.model_version import ModelFolder
-from headrace_workers.models import build_network
 from headrace_workers.storage import Folder
-from headrace_workers.train.checkpoints import MERGED, WEIGHTS, Checkpoint, Checkpoints
+from headrace_workers.train.checkpoints import WEIGHTS, Checkpoints
 from headrace_workers.train.dataset import LoadedDataset, load_dataset
-from headrace_workers.train.learner import Learner
-from headrace_workers.train.loop import FitResult, Group, Training, fit
-from headrace_workers.train.losses import criterion_of
+from headrace_workers.train.loop import Group, Training, fit
 from headrace_workers.train.publish import publish_model
-from headrace_workers.train.starting_weights import completed, find_start, load_weights
+from headrace_workers.train.starting_weights import load_weights
 from headrace_workers.train.supported import require_supported
 from tests.workers.train.builders import train_spec
-from tests.workers.train.digits import digits_version
-from tests.workers.train.pods import run_spec
 from tests.workers.train.threads import wires_of_threads
-
-HEAD = "5"
-"""The last layer of the Perceptron: Flatten, Linear, ReLU, Linear, ReLU, Linear."""
-
-
-@pytest.fixture(scope="session")
-def peft() -> None:
-    """The package that makes adapters, which images and environments may lack."""
-    pytest.importorskip("peft")
+from tests.workers.train.versions import HEAD, last, published, train, tuned
 
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory: pytest.TempPathFactory) -> tuple[RunSpec, StartingWeights]:
     """A published version that recognises digits, and the run that made it."""
-    folder = tmp_path_factory.mktemp("base")
-    run = run_spec(folder, digits_version(folder), epochs=6)
-    train(run, folder, None)
-    assert run.train and run.dataset
-    made = publish_model(
-        run.identity, run.train, run.dataset, models=Folder(run.publish),
-        checkpoints=Folder(f"file://{folder}/checkpoints"), metrics={},
-    )  # fmt: skip
-    return run, StartingWeights(name=made.name, uri=made.uri, digest=made.digest)
-
-
-def train(run: RunSpec, folder: Path, start: StartingWeights | None, **options: Any) -> FitResult:
-    """Trains the run's spec in a folder, from its checkpoints if it has some."""
-    assert run.train and run.dataset
-    options = {"on_progress": lambda _: None, "should_stop": lambda: False} | options
-    data = options.pop("data", None) or load_dataset(run.dataset, run.train.dataset)
-    return fit(run.train, data, Folder(f"file://{folder}"), group=Group(), start=start, **options)
-
-
-def tuned(run: RunSpec, start: StartingWeights | None, model: dict[str, Any], **changes: Any) -> RunSpec:
-    """The run with a model that starts from a version, two short steps long."""
-    assert run.train
-    wire = run.train.wire() | {"steps": 2, "model": model, "optimizer": {"learningRate": 0.0005}, **changes}
-    wire.pop("epochs")
-    spec = TrainJobSpec.model_validate(wire)
-    if start:
-        found = find_start(start, Folder(f"{run.storage}/{start.name}"))
-        spec = spec.model_copy(update={"model": completed(spec.model, found)})
-    return run.model_copy(update={"train": spec})
-
-
-def last(folder: Path) -> Checkpoint:
-    found = Checkpoints(Folder(f"file://{folder}/checkpoints")).newest()
-    assert found
-    return found
+    return published(tmp_path_factory.mktemp("base"))
 
 
 def fewer_classes(data: LoadedDataset) -> LoadedDataset:
@@ -178,113 +130,6 @@ def test_rounds_of_local_steps_begin_at_the_given_weights(base: Any, tmp_path: P
         on_progress=lambda _: None, should_stop=lambda: False, start=start,
     )  # fmt: skip
     assert result.metrics["accuracy"] > 0.9
-
-
-def digits_tuned(base: Any, lora: dict[str, Any] | None = None, **source: Any) -> Learner:
-    """A rank alone, with adapters, at the weights of the version."""
-    run, start = base
-    spec = tuned(run, start, {"from": {"job": "digits", **source}, "lora": lora or {"rank": 4}}).train
-    data = load_dataset(run.dataset, spec.dataset)
-    learner = Learner(spec, data, criterion_of(spec.loss, data), Group())
-    learner.start_from(load_weights(start), "the version")
-    return learner
-
-
-@pytest.mark.usefixtures("peft")
-class TestAdapters:
-    """LoRA, by the package peft."""
-
-    def test_adapters_alone_are_trained_and_travel(self, base: Any) -> None:
-        """The bucket that ranks exchange has the adapters' gradients and no others."""
-        learner = digits_tuned(base)
-        sizes = {name: each.numel() for name, each in learner.network.network.named_parameters() if each.requires_grad}
-        assert all(".lora_" in name for name in sizes)
-        layers = [(64, 128), (128, 128), (128, 10)]
-        assert len(learner._bucket.flat) == sum(sizes.values()) == sum(4 * (ins + outs) for ins, outs in layers)
-
-    def test_untrained_adapters_change_nothing(self, base: Any) -> None:
-        """A run starts where the version ended, to the bit."""
-        _, start = base
-        given, merged = load_weights(start), digits_tuned(base).merged
-        assert (
-            merged and given.keys() == merged.keys() and all(torch.equal(given[name], merged[name]) for name in given)
-        )
-
-    def test_what_starts_anew_is_trained_whole(self, base: Any) -> None:
-        """A new head has nothing for an adapter to stand beside."""
-        learner = digits_tuned(base, **{"except": [HEAD]})
-        trained = {name for name, each in learner.network.network.named_parameters() if each.requires_grad}
-        assert {name for name in trained if ".lora_" not in name} == {f"{HEAD}.weight", f"{HEAD}.bias"}
-        assert {name.partition(".")[0] for name in trained} == {"1", "3", HEAD}
-
-    def test_targets_are_the_modules_that_are_named(self, base: Any) -> None:
-        """One that is not there is told with those that are."""
-        learner = digits_tuned(base, {"targets": ["3"]})
-        trained = {name for name, each in learner.network.network.named_parameters() if each.requires_grad}
-        assert {name.partition(".")[0] for name in trained} == {"3"}
-        with pytest.raises(RunFault, match="targets names query, which no module is called; linear layers are 1, 3, 5"):
-            digits_tuned(base, {"targets": ["query"]})
-
-    def test_the_published_version_answers_as_the_adapters_did(self, base: Any, tmp_path: Path) -> None:
-        """The version has plain weights by the builtin's names, and its accuracy is the one that was measured."""
-        run, start = base
-        spec = tuned(
-            run, start, {"from": {"job": "digits"}, "lora": {"rank": 4}}, steps=12, checkpoints={"everySteps": 5}
-        )
-        result = train(spec, tmp_path, start)
-        made = publish_model(
-            run.identity.model_copy(update={"run": 3}), spec.train, run.dataset, models=Folder(f"file://{tmp_path}/models"),
-            checkpoints=Folder(f"file://{tmp_path}/checkpoints"), metrics={}, started_from=start,
-        )  # fmt: skip
-        document = ModelFolder.open(made).document
-        network = build_network(document.source, document.shape or (), len(document.classes or ()))
-        weights = load_weights(StartingWeights(name=made.name, uri=made.uri, digest=made.digest))
-        network.load_state_dict(weights)
-        data = load_dataset(run.dataset, spec.train.dataset)
-        adapted = Learner(spec.train, data, criterion_of(spec.train.loss, data), Group())
-        adapted.restore(last(tmp_path))
-        split = data.splits["validation"]
-        with torch.no_grad():
-            plain, beside = network.eval()(split.inputs), adapted.network.eval()(split.inputs)
-        torch.testing.assert_close(plain, beside, rtol=1e-4, atol=1e-5)
-        assert (plain.argmax(1) == split.targets).float().mean().item() == pytest.approx(result.metrics["accuracy"])
-        given = load_weights(start)
-        assert {name for name in given if not torch.equal(given[name], weights[name])} == {
-            "1.weight",
-            "3.weight",
-            "5.weight",
-        }
-
-    def test_a_run_with_adapters_resumes_with_the_same_bits(self, base: Any, tmp_path: Path) -> None:
-        """A checkpoint holds the adapters and what they stand beside: the version is not read again."""
-        run, start = base
-        spec = tuned(
-            run, start, {"from": {"job": "digits"}, "lora": {"rank": 4}}, steps=20, checkpoints={"everySteps": 5}
-        )
-        train(spec, tmp_path / "whole", start)
-        seen: list[int] = []
-
-        def stop() -> bool:
-            seen.append(1)
-            return len(seen) > 1
-
-        with pytest.raises(Interrupted):
-            train(spec, tmp_path / "parts", start, should_stop=stop)
-        assert train(spec, tmp_path / "parts", start.model_copy(update={"uri": "file:///gone"})).resumed_from
-        for file in (WEIGHTS, MERGED):
-            one, other = (last(tmp_path / name).tensors(file) for name in ("whole", "parts"))
-            assert one and one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
-
-    def test_a_rank_that_joins_has_the_same_weights(self, base: Any) -> None:
-        """It takes over from a peer the adapters and what they stand beside, without reading the version."""
-        run, start = base
-        here = digits_tuned(base)
-        here.learn(1, torch.arange(64))
-        spec = tuned(run, start, {"from": {"job": "digits"}, "lora": {"rank": 4}}, seed=8).train
-        data = load_dataset(run.dataset, spec.dataset)
-        joined = Learner(spec, data, criterion_of(spec.loss, data), Group())
-        joined.take_over(here.common, here.traffic)
-        assert all(torch.equal(each, joined.weights[name]) for name, each in here.weights.items())
 
 
 def test_a_rank_that_joins_takes_the_weights_from_a_peer(base: Any, tmp_path: Path) -> None:
