@@ -152,6 +152,13 @@ def test_a_transformer_answers_merged_as_with_its_adapters() -> None:
     assert not torch.allclose(before, beside, atol=1e-2)
 
 
+@pytest.mark.parametrize("target", ["self_attn", "self_attn.out_proj"])
+def test_an_adapter_that_would_be_passed_by_is_refused(target: str) -> None:
+    """It would be trained for nothing."""
+    with pytest.raises(RunFault, match=f"0.{target} is in torch's attention, which takes weights past an adapter"):
+        Adapters(torch.nn.Sequential(torch.nn.TransformerEncoderLayer(8, 2, 16)), Lora(targets=(target,)), ())
+
+
 def test_weights_that_two_modules_share_get_no_adapter() -> None:
     """The other module would answer without it."""
     network = torch.nn.Sequential(torch.nn.Linear(8, 8), torch.nn.Linear(8, 8), torch.nn.Linear(8, 3))

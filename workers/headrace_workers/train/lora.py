@@ -81,6 +81,10 @@ def _places(network: torch.nn.Module, targets: Sequence[str], anew: Sequence[str
     if not places:
         message = f"model.lora finds no module for an adapter; {_said(linear)}; name modules in model.lora.targets, or train without lora"
         raise RunFault("ParameterUnknown", message)
+    attentions = [name for name, module in network.named_modules() if isinstance(module, torch.nn.MultiheadAttention)]
+    if bypassed := [name for name in places if is_under(name, attentions)]:
+        message = f"{bypassed[0]} is in torch's attention, which takes weights past an adapter; name others in model.lora.targets"
+        raise RunFault("NotSupported", message)
     shared = _shared(network)
     if tied := [name for name in places if any(is_under(each, (name,)) for each in shared)]:
         message = f"{tied[0]} shares its weights with another module, which would not see its adapter; leave it out of model.lora.targets"
