@@ -71,6 +71,20 @@ FAULTS = {
         ":5: TrainJob digits: spec.dataset.pipeline: there is no DataPipeline digit in these files or in the state folder; "
         "did you mean digits?",
     ),
+    "no-such-base": (
+        BOTH.replace("{builtin: Perceptron}", "{from: {job: digit}}"),
+        ":6: TrainJob digits: spec.model.from.job: there is no TrainJob digit in these files or in the state folder; "
+        "did you mean digits?",
+    ),
+    "from-itself": (
+        BOTH.replace("{builtin: Perceptron}", "{from: {job: digits}}"),
+        ":6: TrainJob digits: spec.model.from.job is the job itself, which would wait for its own end; "
+        "name another, or the uri of a version that it made",
+    ),
+    "from-two": (
+        BOTH.replace("{builtin: Perceptron}", "{from: {job: a, endpoint: b}}"),
+        ":6: TrainJob digits: spec.model.from: set exactly one of uri, endpoint, job, tuneJob; job and endpoint are written here",
+    ),
     "no-such-endpoint": (
         f"{JOB}  rollout: {{endpoint: digits}}\n---\n{PIPELINE}",
         ":8: TrainJob digits: spec.rollout.endpoint: there is no InferenceEndpoint digits in these files or in the state folder; "

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from headrace.api.artifacts import StartingWeights
 from headrace.api.status import EndpointPhase, Phase, RolloutRecord, RolloutStatus, Verdict
 from headrace.cli.standing import Standing, is_over, standing
 
@@ -50,6 +51,41 @@ def test_a_job_behind_a_repaired_pipeline_is_work(pipeline, train, condition):
 def test_a_job_behind_a_suspended_pipeline_is_blocked(pipeline, train):
     """A job that waits for a suspended pipeline's data waits for a person."""
     assert _standing(train(), pipeline(phase=Phase.SUSPENDED)) == Standing.BLOCKED
+
+
+FROM_JOB = {"model": {"from": {"job": "base"}}}
+FROM_ENDPOINT = {"model": {"from": {"endpoint": "digits"}}}
+
+
+@pytest.mark.parametrize(
+    ("phase", "expected"),
+    [
+        (Phase.RUNNING, Standing.WORKING),
+        (Phase.COMPLETE, Standing.WORKING),
+        (Phase.FAILED, Standing.BLOCKED),
+        (Phase.SUSPENDED, Standing.BLOCKED),
+    ],
+)
+def test_a_job_waits_for_weights_that_may_come(pipeline, train, phase, expected):
+    """A job whose weights another job makes is waited for as long as that may make them."""
+    tuned = train("tuned", FROM_JOB)
+    assert _standing(tuned, pipeline(phase=Phase.COMPLETE), train("base", phase=phase)) == expected
+
+
+def test_a_job_without_the_other_job_is_blocked(pipeline, train):
+    """Unless it has pinned what that made, before it was deleted."""
+    tuned = train("tuned", FROM_JOB)
+    assert _standing(tuned, pipeline(phase=Phase.COMPLETE)) == Standing.BLOCKED
+    pinned = train("tuned", FROM_JOB, started_from=StartingWeights(uri="file:///w"))
+    assert _standing(pinned, pipeline(phase=Phase.COMPLETE)) == Standing.WORKING
+
+
+def test_jobs_that_wait_for_each_other_are_blocked(pipeline, train, endpoint):
+    """In a ring, be it through an endpoint, nobody ever starts."""
+    one, two = train("base", {"model": {"from": {"job": "tuned"}}}), train("tuned", FROM_JOB)
+    assert _standing(one, two, pipeline(phase=Phase.COMPLETE)) == Standing.BLOCKED
+    tuned = train("tuned", FROM_ENDPOINT)
+    assert _standing(tuned, pipeline(phase=Phase.COMPLETE), endpoint()) == Standing.BLOCKED
 
 
 def test_an_endpoint_serves_once_the_newest_offer_is_stable(endpoint, train, model):

@@ -220,12 +220,16 @@ async def an_object_deletes_itself_once(world: World) -> None:
 
 
 async def related_objects_come_with_it(world: World) -> None:
-    """A job sees its pipeline, an endpoint the jobs that offer to it."""
+    """A job sees its pipeline and whose weights it starts with, an endpoint the jobs that offer to it."""
     pipeline = await put(world, gen.pipeline())
     job = await put(world, gen.train_job(rollout={"endpoint": "digits"}))
     endpoint = await put(world, gen.endpoint())
     assert set((await observed(world, job)).related) == {pipeline}
     assert set((await observed(world, endpoint)).related) == {job}
+    tuned = await put(world, gen.train_job("tuned", model={"from": {"job": "train"}}))
+    served = await put(world, gen.train_job("served", model={"from": {"endpoint": "digits"}}))
+    assert set((await observed(world, tuned)).related) == {pipeline, job}
+    assert set((await observed(world, served)).related) == {pipeline, endpoint}
     assert not (await observed(world, pipeline)).related
 
 

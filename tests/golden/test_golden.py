@@ -39,7 +39,8 @@ def finished(resource: HeadraceObject) -> HeadraceObject:
         case DataPipeline():
             update |= {"dataset": dataset(), "digest": spec_digest(resource.spec)}
         case TrainJob() | TuneJob():
-            update |= {"model": model(f"{resource.metadata.name}-00000-r1")}
+            made = model(f"{resource.metadata.name}-00000-r1")
+            update |= {"model": made, "digest": spec_digest(resource.spec)}
         case InferenceEndpoint():
             return resource
     return resource.model_copy(update={"status": resource.status.model_copy(update=update)})

@@ -329,6 +329,25 @@ async def test_who_is_woken(world):
     await watch.aclose()
 
 
+async def test_who_waits_for_weights_is_woken(world):
+    """By the job and by the endpoint whose weights it starts with, and only by these; gone, it is asked no more."""
+    sources = ({"job": "digits"}, {"endpoint": "digits"}, {"job": "other"})
+    for number, source in enumerate(sources):
+        made = await world.make(spec={**SPEC, "model": {"from": source}}, name=f"tuned-{number}")
+    endpoint = await world.make(Kind.INFERENCE_ENDPOINT, {})
+    tuned = [ObjectKey(kind=Kind.TRAIN_JOB, namespace="default", name=f"tuned-{number}") for number in range(3)]
+    watch = world.cluster.watch()
+    assert {await anext(watch) for _ in range(5)} == {JOB, ENDPOINT, *tuned}
+    await world.edit({**SPEC, "epochs": 3})
+    assert {await anext(watch) for _ in range(3)} == {JOB, ENDPOINT, tuned[0]}
+    world.cluster.gone(endpoint)
+    assert {await anext(watch) for _ in range(2)} == {ENDPOINT, tuned[1]}
+    assert set((await world.cluster.observe(tuned[0])).related) == {JOB}
+    await watch.aclose()
+    world.cluster.gone(made)
+    assert tuned[2] not in world.cluster._starters
+
+
 async def test_pods_that_start_together_are_looked_at_once(world, monkeypatch):
     """The first one that starts has its owner looked at in a moment, the last one at once."""
     monkeypatch.setattr("headrace.kube.starts.FOLLOWED_SECONDS", 0.05)

@@ -11,13 +11,15 @@ from headrace.api.objects import HeadraceObject
 from headrace.api.run_spec import Routing
 from headrace.api.status import FINISHED, EndpointPhase, Phase, RunStatus, Verdict
 from headrace.plan import labels
-from headrace.plan.dependents import learns_from
+from headrace.plan.dependents import learns_from, starts_from
 from headrace.plan.values import Observed, Pod, PodPhase, Status
 from tests.simulation.pods import attempt_of
 from tests.simulation.store import owner_uid
 from tests.simulation.world import World
 
 STATUS_BYTES = 100 * 1024
+PINS = ("input", "started_from")
+"""What a run keeps to the end once it has found it."""
 LOST_VERDICTS = frozenset({Verdict.REJECTED, Verdict.ROLLED_BACK})
 
 
@@ -36,6 +38,10 @@ def remember(world: World, saved: HeadraceObject) -> None:
     uid, status = saved.metadata.uid, saved.status
     if isinstance(status, RunStatus):
         world.truth.recorded.setdefault(uid, set()).add((str(status.run), str(status.attempt)))
+        for name in PINS:
+            if pinned := getattr(status, name, None):
+                first = world.truth.pins.setdefault((uid, status.run, name), pinned)
+                require(pinned == first, f"{saved.key}: run {status.run} began with {first} and goes on with {pinned}")
     else:
         for record in status.history:
             if record.verdict in LOST_VERDICTS:
@@ -241,7 +247,7 @@ def unrest(world: World, resource: HeadraceObject) -> str | None:
     if isinstance(status, RunStatus):
         if status.phase in FINISHED or (resource.spec.suspend and status.phase == Phase.SUSPENDED):
             return f"pods are left: {', '.join(live)}" if live else None
-        return None if _lacks_data(world, resource) and status.phase == Phase.PENDING else "it is not finished"
+        return None if _lacks_input(world, resource) and status.phase == Phase.PENDING else "it is not finished"
     if resource.spec.suspend:
         return (
             f"pods are left: {', '.join(live)}"
@@ -257,7 +263,7 @@ def unrest(world: World, resource: HeadraceObject) -> str | None:
     return None
 
 
-def _lacks_data(world: World, resource: Any) -> bool:
-    key = learns_from(resource) if resource.kind != "DataPipeline" else None
-    pipeline: Any = world.store.objects.get(key) if key else None
-    return key is not None and (pipeline is None or pipeline.status.phase != Phase.COMPLETE)
+def _lacks_input(world: World, resource: Any) -> bool:
+    keys = () if resource.kind == "DataPipeline" else (learns_from(resource), starts_from(resource))
+    makers: list[Any] = [world.store.objects.get(key) for key in keys if key]
+    return any(maker is None or maker.status.phase != Phase.COMPLETE for maker in makers)

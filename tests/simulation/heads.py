@@ -149,6 +149,10 @@ def _result(world: World, life: Life) -> RunReport:
             update={"dataset": commit_dataset(world, spec), "records": Records(read=100, written=90, filtered=10)}
         )
     assert spec.dataset is not None, f"{spec.identity.name}: a job's head was started without a dataset"
+    starts = spec.train is not None and spec.train.model.from_ is not None
+    assert starts == (spec.started_from is not None), (
+        f"{spec.identity.name}: a head was started with other weights than asked for"
+    )
     trial = {"best_trial": BestTrial(number=3, value=0.9), "trials": Trials(complete=4)} if spec.tune else {}
     return report.model_copy(update={"model": publish_model(world, spec, spec.dataset), **trial})
 

@@ -11,7 +11,7 @@ from headrace.api.meta import Kind, ObjectMeta
 from headrace.api.objects import DataPipeline, HeadraceObject, InferenceEndpoint, TrainJob, TuneJob
 from headrace.api.pods import Workers
 from headrace.api.status import Phase
-from headrace.api.train_job import Rollout, TrainJobSpec
+from headrace.api.train_job import Rollout, StartingModel, TrainJobSpec
 from headrace.api.tune_job import TuneJobSpec
 from tests.simulation import checkers
 from tests.simulation.truth import drawn_quality
@@ -49,7 +49,7 @@ ENDPOINTS = tuple(
         {"offline": {"metric": "accuracy", "minimumGain": 0.01}},
     )
 )
-SCENARIOS = {"pipeline": 3, "train": 5, "tune": 3, "endpoint": 5, "chain": 3}
+SCENARIOS = {"pipeline": 3, "train": 5, "tune": 3, "fine-tune": 2, "endpoint": 5, "chain": 3}
 """How often each is drawn."""
 
 
@@ -96,6 +96,13 @@ def train_job(world: World, name: str, rollout: str | None = None) -> TrainJob:
         metadata=ObjectMeta(name=name),
         spec=TRAIN.model_copy(update={"workers": drawn_workers(world), "rollout": offer, **drawn_policy(world)}),
     )
+
+
+def fine_tuning(world: World) -> TrainJob:
+    """A TrainJob that starts with what the job `train` has made."""
+    job = train_job(world, "tuned")
+    model = StartingModel.model_validate({"from": {"job": "train"}})
+    return job.model_copy(update={"spec": job.spec.model_copy(update={"model": model})})
 
 
 def tune_job(world: World, name: str, rollout: str | None = None) -> TuneJob:
@@ -172,6 +179,12 @@ def populate(world: World) -> None:
         case "train" | "tune":
             add_finished(world, DataPipeline(metadata=ObjectMeta(name="digits"), spec=PIPELINE))
             add(world, train_job(world, "train") if scenario == "train" else tune_job(world, "tune"))
+        case "fine-tune":
+            add_finished(world, DataPipeline(metadata=ObjectMeta(name="digits"), spec=PIPELINE))
+            jobs = [train_job(world, "train"), fine_tuning(world)]
+            world.rng.shuffle(jobs)
+            for job in jobs:
+                add(world, job)
         case "endpoint":
             add(world, endpoint(world))
             offer_model(world)

@@ -4,6 +4,7 @@ import random
 from dataclasses import dataclass, field
 
 from headrace.api.artifacts import DatasetVersion
+from headrace.api.base import Model
 from headrace.api.run_report import RunReport
 
 
@@ -59,6 +60,8 @@ class Truth:
     """By endpoint uid, the version that became stable when there was none."""
     tables: dict[str, dict[tuple[str, int], DatasetVersion]] = field(default_factory=dict)
     """By table, the versions that runs (uid, run) committed."""
+    pins: dict[tuple[str, int, str], Model] = field(default_factory=dict)
+    """By (uid, run, field of the status), what the run found first."""
     results: dict[tuple[str, int], RunReport] = field(default_factory=dict)
     """report.json of finished runs: a head that starts after its run is done only says so."""
     checkpoints: dict[tuple[str, int], int] = field(default_factory=dict)

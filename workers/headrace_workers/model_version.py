@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from pydantic import ConfigDict, Field, JsonValue, ValidationError
 from pydantic.alias_generators import to_camel
 
-from headrace.api.artifacts import ModelVersion
+from headrace.api.artifacts import ModelVersion, StartingWeights
 from headrace.api.train_job import ModelSource
 from headrace_workers.faults import RunFault
 from headrace_workers.storage import Folder
@@ -70,7 +70,7 @@ class ModelFolder:
     folder: Folder
 
     @classmethod
-    def open(cls, version: ModelVersion) -> "ModelFolder":
+    def open(cls, version: ModelVersion | StartingWeights) -> "ModelFolder":
         """Reads model.json; RunFault if it is missing, unreadable or not what `version` promised."""
         folder = Folder(version.uri)
         try:

@@ -31,6 +31,14 @@ class JobReference(Model):
     run: Annotated[int, Field(ge=1, description="Which of its runs.")]
 
 
+class StartingWeights(Model):
+    """What a run started with: a model version, or safetensors of another origin."""
+
+    name: Annotated[str, Field(description="The model version; empty if it is none.")] = ""
+    uri: Annotated[str, Field(description="The folder, or the file.")]
+    digest: Annotated[str, Field(description="Digest over the files; empty until they were read.")] = ""
+
+
 class ModelVersion(Model):
     """An immutable folder with weights, preprocessing, schemas, metrics and lineage."""
 
@@ -42,5 +50,8 @@ class ModelVersion(Model):
     dataset: Annotated[DatasetVersion, Field(description="What it learnt from.")]
     job: Annotated[JobReference, Field(description="Which run made it.")]
     trial: Annotated[int | None, Field(ge=0, description="The chosen trial of a TuneJob.")] = None
+    started_from: Annotated[StartingWeights | None, Field(description="The weights that it was trained on from.")] = (
+        None
+    )
     code_digest: Annotated[str, Field(description="Digest of the code that trained it.")] = ""
     created_at: Annotated[Time, Field(description="When it was finished.")]

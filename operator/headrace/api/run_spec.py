@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from headrace.api.artifacts import DatasetVersion, ModelVersion
+from headrace.api.artifacts import DatasetVersion, ModelVersion, StartingWeights
 from headrace.api.base import Model
 from headrace.api.data_pipeline import DataPipelineSpec
 from headrace.api.inference_endpoint import Probe
@@ -39,6 +39,9 @@ class RunSpec(Model):
     min_workers: Annotated[int, Field(ge=1)] = 1
     max_workers: Annotated[int, Field(ge=1)] = 1
     dataset: Annotated[DatasetVersion | None, Field(description="The pinned version that a job learns from.")] = None
+    started_from: Annotated[
+        StartingWeights | None, Field(description="The pinned weights that a TrainJob starts with.")
+    ] = None
     pipeline: DataPipelineSpec | None = None
     train: TrainJobSpec | None = None
     tune: TuneJobSpec | None = None

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from headrace.api.artifacts import DatasetVersion, ModelVersion
+from headrace.api.artifacts import DatasetVersion, ModelVersion, StartingWeights
 from headrace.api.base import Model
 from headrace.api.meta import Condition, Time
 from headrace.api.run_report import BestTrial, CheckpointReference, CurvePoint, Progress, Records, Traffic, Trials
@@ -106,6 +106,9 @@ class DataPipelineStatus(RunStatus):
 class TrainJobStatus(RunStatus):
     """The status of a TrainJob."""
 
+    started_from: Annotated[
+        StartingWeights | None, Field(description="The weights that the run is pinned to start with.")
+    ] = None
     model: Annotated[ModelVersion | None, Field(description="The model version of the last complete run.")] = None
 
 

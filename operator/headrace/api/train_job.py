@@ -1,11 +1,11 @@
 """TrainJob: a model, a dataset, how many workers, how gradients travel."""
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from headrace.api.base import Edit, FreeObject, Model, Name, OneOf, Rule, Seconds, Uri, setting
+from headrace.api.base import EXACTLY_ONE, Edit, FreeObject, Model, Name, OneOf, Rule, Seconds, Uri, setting
 from headrace.api.compression import Compression, Uncompressed
 from headrace.api.credentials import NO_CREDENTIALS
 from headrace.api.job import Checkpoints, RunPolicy
@@ -69,13 +69,117 @@ class ModelSource(Model):
         ),
     ] = None
     parameters: Annotated[FreeObject, Field(description="Keyword arguments for the model.")] = {}
-    rules = (
+    rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
             "has(self.builtin) != has(self.module)",
             "set exactly one of builtin, module",
             lambda m: (m.builtin is None) != (m.module is None),
         ),
     )
+
+
+PARAMETER_PATTERN = r"^[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*$"
+
+ParameterPrefix = Annotated[str, Field(min_length=1, max_length=256, pattern=PARAMETER_PATTERN)]
+"""A parameter's name, or the name of a module and so of all parameters in it: 4, or encoder.layers.0."""
+
+SOURCES = ("uri", "endpoint", "job", "tuneJob")
+
+
+class WeightsSource(Model):
+    """Weights that were learnt before: exactly one of uri, endpoint, job, tuneJob. A run pins the version it starts with."""
+
+    uri: Annotated[
+        Uri | None,
+        Field(description="A model version's folder, or a .safetensors file, or a folder of such files."),
+    ] = None
+    endpoint: Annotated[
+        Name | None, Field(description="The InferenceEndpoint whose stable version it is when the run starts.")
+    ] = None
+    job: Annotated[Name | None, Field(description="The TrainJob that made them.")] = None
+    tune_job: Annotated[Name | None, Field(description="The TuneJob whose best trial made them.")] = None
+    except_: Annotated[
+        tuple[ParameterPrefix, ...],
+        Field(
+            alias="except",
+            max_length=64,
+            description="Parameters, or modules of them, that start anew: the last layer, say, where the classes are others.",
+        ),
+    ] = ()
+    rules = (
+        Rule(
+            f"[{', '.join(f'has(self.{name})' for name in SOURCES)}].filter(x, x).size() == 1",
+            f"{EXACTLY_ONE} {', '.join(SOURCES)}",
+            lambda s: sum(each is not None for each in (s.uri, s.endpoint, s.job, s.tune_job)) == 1,
+        ),
+        NO_CREDENTIALS,
+    )
+
+
+class Lora(Model):
+    """Low-rank adapters beside weights that stay as they are (LoRA, Hu et al., 2021); the package peft makes them."""
+
+    rank: Annotated[int, Field(ge=1, le=4096, description="The rank of an adapter.")] = 8
+    alpha: Annotated[
+        float, Field(gt=0.0, le=65_536.0, description="What an adapter adds is scaled by alpha / rank.")
+    ] = 16.0
+    targets: Annotated[
+        tuple[ParameterPrefix, ...],
+        Field(
+            max_length=64,
+            description="The modules that get one, by name or by the end of their names: query, or layers.0.query; empty, every linear layer.",
+        ),
+    ] = ()
+
+
+class StartingModel(ModelSource):
+    """The model to train: one that ships with Headrace or the user's own, with new weights or with given ones."""
+
+    parameters: Annotated[
+        FreeObject,
+        Field(
+            description="Keyword arguments for the model; without builtin and module they are laid over those of the version in from."
+        ),
+    ] = {}
+    from_: Annotated[
+        WeightsSource | None,
+        Field(
+            alias="from",
+            description="Weights to start with. Where they are a model version, builtin and module may be left out: it says what it is.",
+        ),
+    ] = None
+    freeze: Annotated[
+        tuple[ParameterPrefix, ...],
+        Field(max_length=64, description="Parameters, or modules of them, that are not trained."),
+    ] = ()
+    lora: Annotated[
+        Lora | None,
+        Field(
+            description="Trains adapters, and what from.except starts anew; the version that is made has them merged."
+        ),
+    ] = None
+    rules = (
+        Rule(
+            "has(self.from) ? !(has(self.builtin) && has(self.module)) : has(self.builtin) != has(self.module)",
+            f"{EXACTLY_ONE} builtin, module",
+            lambda m: (m.builtin is not None) + (m.module is not None) in ((0, 1) if m.from_ else (1,)),
+        ),
+        Rule(
+            "(!has(self.lora) && size(self.freeze) == 0) || has(self.from) || has(self.module)",
+            "lora and freeze keep weights as they are: set from, or a module that brings its own",
+            lambda m: (m.lora is None and not m.freeze) or m.from_ is not None or m.module is not None,
+        ),
+        Rule(
+            "!has(self.lora) || size(self.freeze) == 0",
+            "lora trains its adapters alone; leave out freeze",
+            lambda m: m.lora is None or not m.freeze,
+        ),
+    )
+
+    @property
+    def source(self) -> ModelSource:
+        """What rebuilds the network, whatever it started with."""
+        return ModelSource(builtin=self.builtin, module=self.module, parameters=self.parameters)
 
 
 class OptimizerName(StrEnum):
@@ -192,7 +296,7 @@ class TrainJobSpec(RunPolicy):
     """What a TrainJob learns, and how."""
 
     dataset: Dataset = setting("The data.", edit=Edit.NEW_RUN)
-    model: ModelSource = setting("The model.", edit=Edit.NEW_RUN)
+    model: StartingModel = setting("The model.", edit=Edit.NEW_RUN)
     optimizer: Optimizer = setting("How weights follow gradients.", edit=Edit.NEW_RUN, default=Optimizer())
     loss: Loss = setting("What training lowers.", edit=Edit.NEW_RUN, default=Loss(cross_entropy=CrossEntropy()))
     epochs: int | None = setting("Passes over the training split.", edit=Edit.NEW_RUN, default=None, ge=1, le=1_000_000)

@@ -9,7 +9,8 @@ from collections.abc import Iterable, Sequence
 from headrace.api.manifest import Manifest, Problem, load_manifests
 from headrace.api.meta import Kind, ObjectKey
 from headrace.api.objects import HeadraceObject, TrainJob, TuneJob
-from headrace.plan.dependents import learns_from, offers_to
+from headrace.plan.dependents import learns_from, offers_to, starts_from
+from headrace.plan.starting_weights import FIELDS
 from headrace.plan.support import missing_support
 
 
@@ -60,7 +61,12 @@ def _references(resource: HeadraceObject) -> list[tuple[str, ObjectKey]]:
     if not isinstance(resource, TrainJob | TuneJob):
         return []
     dataset = "spec.template.dataset.pipeline" if isinstance(resource, TuneJob) else "spec.dataset.pipeline"
-    pairs = ((dataset, learns_from(resource)), ("spec.rollout.endpoint", offers_to(resource)))
+    weights = starts_from(resource)
+    pairs = (
+        (dataset, learns_from(resource)),
+        (f"spec.model.from.{FIELDS[weights.kind]}" if weights else "", weights),
+        ("spec.rollout.endpoint", offers_to(resource)),
+    )
     return [(field, key) for field, key in pairs if key is not None]
 
 

@@ -126,6 +126,10 @@ def _model(model: ModelVersion | None) -> list[str]:
     ]
     if model.code_digest:
         lines.append(f"code {model.code_digest}")
+    if start := model.started_from:
+        lines.append(
+            f"started from {f'model {start.name}' if start.name else 'weights'} ({start.digest}) in {place(start.uri)}"
+        )
     return lines + _dataset(model.dataset)
 
 

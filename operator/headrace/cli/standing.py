@@ -10,7 +10,7 @@ from headrace.api.meta import ObjectKey
 from headrace.api.objects import DataPipeline, HeadraceObject, InferenceEndpoint, Job, TrainJob, TuneJob
 from headrace.api.status import EndpointPhase, Phase
 from headrace.plan.conditions import holds
-from headrace.plan.dependents import learns_from, offers_to
+from headrace.plan.dependents import learns_from, offers_to, starts_from
 
 Objects = Mapping[ObjectKey, HeadraceObject]
 
@@ -45,6 +45,8 @@ def standing(resource: HeadraceObject, objects: Objects) -> Standing:
             return Standing.SUSPENDED
         case Phase.PENDING if isinstance(resource, TrainJob | TuneJob) and _without_data(resource, objects):
             return Standing.BLOCKED
+        case Phase.PENDING if isinstance(resource, TrainJob) and _without_weights(resource, objects):
+            return Standing.BLOCKED
     return Standing.WORKING
 
 
@@ -58,6 +60,17 @@ def _without_data(job: Job, objects: Objects) -> bool:
         return job.status.input is None
     # The planner says Stalled when only a person can end the wait; the pipeline is asked too, since it may be repaired by now.
     return source in UNSUCCESSFUL and holds(job.status.conditions, "Stalled")
+
+
+def _without_weights(job: TrainJob, objects: Objects) -> bool:
+    key = starts_from(job)
+    if key is None or job.status.started_from:
+        return False
+    # Jobs and endpoints may wait for each other in a ring: who asks is not asked.
+    others = {other: found for other, found in objects.items() if other != job.key}
+    if key not in others:
+        return True
+    return standing(others[key], others) in UNSUCCESSFUL | {Standing.SUSPENDED}
 
 
 def _endpoint(endpoint: InferenceEndpoint, objects: Objects) -> Standing:

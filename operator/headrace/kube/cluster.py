@@ -9,7 +9,7 @@ from datetime import datetime
 from pydantic import ValidationError
 
 from headrace.api.meta import Condition, Kind, ObjectKey
-from headrace.api.objects import DataPipeline, HeadraceObject, InferenceEndpoint, parse_object
+from headrace.api.objects import DataPipeline, HeadraceObject, InferenceEndpoint, TrainJob, parse_object
 from headrace.cluster import ChildrenRefused, Conflict, Unavailable
 from headrace.inbox import Inboxes
 from headrace.kube import children, client, unreadable
@@ -21,7 +21,7 @@ from headrace.kube.resources import BY_KIND, POD, POD_GROUPS, SECRET, Resource, 
 from headrace.kube.starts import Starts
 from headrace.kube.tokens import token_for
 from headrace.plan import labels
-from headrace.plan.dependents import learns_from, offers_to, related, woken_by
+from headrace.plan.dependents import learns_from, offers_to, related, starts_from, woken_by
 from headrace.plan.values import (
     Action,
     Apply,
@@ -62,6 +62,8 @@ class KubeCluster:
         self._may_write = may_write
         self._memory = Memory()
         self._typed: dict[ObjectKey, tuple[int, HeadraceObject]] = {}
+        self._starters: dict[ObjectKey, None] = {}
+        """The jobs that start from what other jobs and endpoints have: to ask all jobs at each change would take too long."""
         self._unreadable: dict[ObjectKey, tuple[int, str]] = {}
         """What is wrong with objects that this version cannot read, by their version."""
         self._secrets = MadeSecrets()
@@ -100,6 +102,7 @@ class KubeCluster:
         self._wake(entry)
         if entry.is_object and entry.key:
             self._typed.pop(entry.key, None)
+            self._starters.pop(entry.key, None)
             self._unreadable.pop(entry.key, None)
             self._secrets.doubt(entry.uid)
             self._refusals.pop(entry.uid, None)
@@ -332,6 +335,10 @@ class KubeCluster:
             return None
         self._unreadable.pop(key, None)
         self._typed[key] = (entry.version, resource)
+        if isinstance(resource, TrainJob) and starts_from(resource):
+            self._starters[key] = None
+        else:
+            self._starters.pop(key, None)
         return resource
 
     def _others(self, resource: HeadraceObject) -> list[HeadraceObject]:
@@ -341,9 +348,9 @@ class KubeCluster:
             return self._of_kinds((Kind.TRAIN_JOB, Kind.TUNE_JOB), namespace)
         if isinstance(resource, DataPipeline):
             return []
-        pipeline = learns_from(resource)
-        found = self._resource(pipeline) if pipeline else None
-        return [found] if found else []
+        named = (learns_from(resource), starts_from(resource))
+        found = (self._resource(key) for key in named if key)
+        return [other for other in found if other]
 
     def _of_kinds(self, kinds: tuple[Kind, ...], namespace: str) -> list[HeadraceObject]:
         entries = (entry for kind in kinds for entry in self._memory.of_kind(str(kind), namespace))
@@ -374,11 +381,10 @@ class KubeCluster:
         namespace = changed.metadata.namespace
         if isinstance(changed, DataPipeline):
             return self._of_kinds((Kind.TRAIN_JOB, Kind.TUNE_JOB), namespace)
-        if isinstance(changed, InferenceEndpoint):
-            return []
-        endpoint = offers_to(changed)
-        found = self._resource(endpoint) if endpoint else None
-        return [found] if found else []
+        endpoint = None if isinstance(changed, InferenceEndpoint) else offers_to(changed)
+        keys = [key for key in (*self._starters, endpoint) if key and key.namespace == namespace]
+        found = (self._resource(key) for key in keys)
+        return [watcher for watcher in found if watcher]
 
 
 def _as_left(entry: Entry, raw: Raw) -> Raw | None:

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from headrace.api.data_pipeline import DataPipelineSpec
 from headrace.api.objects import DataPipeline
 from headrace.api.run_report import RunReport
 from headrace.plan.run_kind import RunKind
@@ -27,14 +26,14 @@ def _result(report: RunReport) -> dict[str, Any] | None:
     return {"dataset": report.dataset} if report.dataset else None
 
 
-def _payload(spec: DataPipelineSpec) -> dict[str, Any]:
-    return {"pipeline": spec}
+def _payload(pipeline: DataPipeline) -> dict[str, Any]:
+    return {"pipeline": pipeline.spec}
 
 
 DATA_PIPELINE = RunKind(
     module="headrace_workers.data",
     workers=lambda spec: spec.workers,
-    find_input=lambda _: None,
+    pins={},
     publish=_publish,
     payload=_payload,
     shown=_shown,

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from headrace.api.meta import Kind, ObjectKey
-from headrace.api.objects import DataPipeline, HeadraceObject, InferenceEndpoint, Job, TrainJob, TuneJob
+from headrace.api.objects import HeadraceObject, InferenceEndpoint, Job, TrainJob, TuneJob
 from headrace.api.train_job import Dataset
 
 
@@ -27,10 +27,22 @@ def learns_from(job: Job) -> ObjectKey | None:
     return ObjectKey(kind=Kind.DATA_PIPELINE, namespace=job.metadata.namespace, name=dataset.pipeline)
 
 
+def starts_from(job: Job) -> ObjectKey | None:
+    """The job or endpoint whose weights a job starts with."""
+    source = job.spec.model.from_ if isinstance(job, TrainJob) else None
+    if source is None:
+        return None
+    names = {Kind.INFERENCE_ENDPOINT: source.endpoint, Kind.TRAIN_JOB: source.job, Kind.TUNE_JOB: source.tune_job}
+    return next(
+        (ObjectKey(kind=kind, namespace=job.metadata.namespace, name=name) for kind, name in names.items() if name),
+        None,
+    )
+
+
 def looks_at(watcher: HeadraceObject, other: HeadraceObject) -> bool:
     """Whether the first one's plan depends on the second one."""
     if isinstance(watcher, TrainJob | TuneJob):
-        return isinstance(other, DataPipeline) and learns_from(watcher) == other.key
+        return other.key in (learns_from(watcher), starts_from(watcher))
     if isinstance(watcher, InferenceEndpoint):
         return isinstance(other, TrainJob | TuneJob) and offers_to(other) == watcher.key
     return False

@@ -8,7 +8,6 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from headrace.api.artifacts import DatasetVersion
 from headrace.api.crds import PLURALS
 from headrace.api.edits import spec_digest
 from headrace.api.objects import RunObject
@@ -119,17 +118,25 @@ def _start(kind: RunKind, observed: Observed, now: datetime) -> tuple[RunStatus,
     status = resource.status
     if lacking := missing_support(resource):
         return _failed(status, now, "NotSupported", lacking), None
-    pinned: DatasetVersion | None = status.input
-    if pinned is None:
-        found = kind.find_input(observed)
-        if isinstance(found, Waiting):
-            return status, found
-        pinned = found
+    pinned = _pinned(kind, observed)
+    if isinstance(pinned, Waiting):
+        return status, pinned
     if status.retry_at and now < status.retry_at:
         seconds = (status.retry_at - now).total_seconds()
         return status, Waiting("BackingOff", f"attempt {status.attempt} starts in {seconds:.0f} s")
-    started = _change(status, input=pinned, retry_at=None, attempt_time=now, start_time=status.start_time or now)
+    started = _change(status, **pinned, retry_at=None, attempt_time=now, start_time=status.start_time or now)
     return started, None
+
+
+def _pinned(kind: RunKind, observed: Observed) -> dict[str, Any] | Waiting:
+    """What the run starts with: as its first attempt found it, or as it is found now."""
+    pinned = {}
+    for name, find in kind.pins.items():
+        found = getattr(observed.object.status, name) or find(observed)
+        if isinstance(found, Waiting):
+            return found
+        pinned[name] = found
+    return pinned
 
 
 def _supervise(kind: RunKind, observed: Observed, now: datetime) -> RunStatus:

@@ -180,7 +180,7 @@ def _run_spec(kind: RunKind, owner: Owner, observed: Observed) -> RunSpec:
     )  # fmt: skip
     return RunSpec(
         identity=identity, storage=status.storage, publish=kind.publish(observed), min_workers=workers.min,
-        max_workers=workers.max, dataset=status.input, **kind.payload(resource.spec),
+        max_workers=workers.max, dataset=status.input, **kind.payload(resource),
     )  # fmt: skip
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from headrace.api.artifacts import DatasetVersion
+from headrace.api.base import Model
 from headrace.api.pods import Workers
 from headrace.api.run_report import RunReport
 from headrace.plan.values import Observed
@@ -27,10 +27,11 @@ class RunKind:
     module: str
     """The entry point of the head."""
     workers: Callable[[Any], Workers]
-    find_input: Callable[[Observed], DatasetVersion | Waiting | None]
+    pins: Mapping[str, Callable[[Observed], Model | Waiting | None]]
+    """What a run starts with and keeps, by the field of the status that keeps it: how it is found, or why the run waits."""
     publish: Callable[[Observed], str]
     payload: Callable[[Any], dict[str, Any]]
-    """The field of the RunSpec that carries the spec."""
+    """The fields of the RunSpec that carry the object's spec and what is pinned for it alone."""
     shown: Callable[[RunReport], dict[str, Any]]
     """Fields of the status that a live report fills."""
     result: Callable[[RunReport], dict[str, Any] | None]

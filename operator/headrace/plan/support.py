@@ -4,6 +4,7 @@ from headrace.api.data_pipeline import DataPipelineSpec, Mode
 from headrace.api.objects import DataPipeline, HeadraceObject, RunObject, TrainJob, TuneJob
 from headrace.api.train_job import Builtin, Strategy, TrainJobSpec
 from headrace.api.tune_job import TuneJobSpec
+from headrace.plan.dependents import starts_from
 
 SOURCES = frozenset({"files", "sample"})
 STEPS = frozenset({"validate_", "fill_missing", "normalize_text", "filter", "deduplicate", "scale", "split", "augment"})
@@ -20,6 +21,8 @@ def missing_support(resource: HeadraceObject) -> str | None:
         case DataPipeline():
             return _pipeline(resource.spec)
         case TrainJob():
+            if starts_from(resource) == resource.key:
+                return "spec.model.from.job is the job itself, which would wait for its own end; name another, or the uri of a version that it made"
             return _train(resource.spec, "spec")
         case TuneJob():
             return _tune(resource.spec)
@@ -60,4 +63,6 @@ def _tune(spec: TuneJobSpec) -> str | None:
         return f"spec.algorithm.{spec.algorithm.chosen_field} is not built yet; use tpe"
     if spec.template.workers.max > 1:
         return "spec.template.workers.max above 1 is not built yet: a trial runs in one worker; set it to 1"
+    if spec.template.model.from_:
+        return "spec.template.model.from is not built yet: trials start anew; remove it"
     return _train(spec.template, "spec.template")

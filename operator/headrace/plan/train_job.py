@@ -1,12 +1,13 @@
-"""What is special about a TrainJob's run: a pinned dataset, a model version as the result."""
+"""What is special about a TrainJob's run: a pinned dataset, pinned weights to start with, a model version as the result."""
 
 from typing import Any
 
 from headrace.api import environment
+from headrace.api.objects import TrainJob
 from headrace.api.run_report import RunReport
-from headrace.api.train_job import TrainJobSpec
 from headrace.plan.dataset_input import find_input
 from headrace.plan.run_kind import RunKind
+from headrace.plan.starting_weights import find_weights
 from headrace.plan.values import Observed
 
 
@@ -20,14 +21,14 @@ def model_result(report: RunReport) -> dict[str, Any] | None:
     return {"model": report.model} if report.model else None
 
 
-def _payload(spec: TrainJobSpec) -> dict[str, Any]:
-    return {"train": spec}
+def _payload(job: TrainJob) -> dict[str, Any]:
+    return {"train": job.spec, "started_from": job.status.started_from}
 
 
 TRAIN_JOB = RunKind(
     module="headrace_workers.train",
     workers=lambda spec: spec.workers,
-    find_input=find_input,
+    pins={"input": find_input, "started_from": find_weights},
     publish=publish_models,
     payload=_payload,
     shown=lambda _: {},

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from headrace.api.objects import TuneJob
 from headrace.api.pods import Workers
 from headrace.api.run_report import RunReport
 from headrace.api.tune_job import TuneJobSpec
@@ -14,8 +15,8 @@ def _workers(spec: TuneJobSpec) -> Workers:
     return Workers(min=1, max=min(spec.budget.parallel, spec.budget.trials), resources=spec.worker_resources)
 
 
-def _payload(spec: TuneJobSpec) -> dict[str, Any]:
-    return {"tune": spec}
+def _payload(job: TuneJob) -> dict[str, Any]:
+    return {"tune": job.spec}
 
 
 def _shown(report: RunReport) -> dict[str, Any]:
@@ -26,7 +27,7 @@ def _shown(report: RunReport) -> dict[str, Any]:
 TUNE_JOB = RunKind(
     module="headrace_workers.tune",
     workers=_workers,
-    find_input=find_input,
+    pins={"input": find_input},
     publish=publish_models,
     payload=_payload,
     shown=_shown,

@@ -38,7 +38,8 @@ MINIMAL: dict[type[Model], Wire] = {
     train_job.TrainJobSpec: TRAIN,
     train_job.Dataset: {"pipeline": "digits"},
     train_job.DatasetTable: {"uri": "s3://bucket/table"},
-    train_job.ModelSource: {"builtin": "Perceptron"},
+    train_job.StartingModel: {"module": "package.model:build"},
+    train_job.WeightsSource: {"job": "base"},
     train_job.Loss: {"crossEntropy": {}},
     train_job.Rollout: {"endpoint": "digits"},
     Compression: {"none": {}},
@@ -63,7 +64,8 @@ MINIMAL: dict[type[Model], Wire] = {
 RIVALS: dict[type[Model], tuple[tuple[str, ...], ...]] = {
     pods.EnvironmentVariable: (("value", "secret"),),
     train_job.Dataset: (("pipeline", "table"),),
-    train_job.ModelSource: (("builtin", "module"),),
+    train_job.StartingModel: (("builtin", "module"), ("lora", "freeze")),
+    train_job.WeightsSource: (("uri", "endpoint", "job", "tuneJob"),),
     train_job.TrainJobSpec: (("epochs", "steps"),),
     tune_job.Dimension: (("uniform", "logUniform", "integer", "choice"),),
 }

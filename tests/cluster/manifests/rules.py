@@ -10,7 +10,7 @@ from headrace.api.inference_endpoint import Canary, Replicas
 from headrace.api.job import Checkpoints
 from headrace.api.pods import EnvironmentVariable, Workers
 from headrace.api.steps import ColumnRule
-from headrace.api.train_job import Dataset, DatasetTable, ModelSource, TrainJobSpec
+from headrace.api.train_job import Dataset, DatasetTable, StartingModel, TrainJobSpec, WeightsSource
 from headrace.api.tune_job import Dimension, IntegerRange, LogRange, Range, TuneJobSpec
 from tests.cluster.manifests.cases import Case
 from tests.cluster.manifests.minimal import MINIMAL, TRAIN, Wire, places
@@ -74,11 +74,31 @@ EXAMPLES: dict[type[Model], dict[str, tuple[list[Wire], list[Wire]]]] = {
             [{}, {"target": "label"}, {"pipeline": "digits", "table": TABLE}],
         )
     },
-    ModelSource: {
+    StartingModel: {
         "set exactly one of builtin, module": (
-            [{"builtin": "ImageClassifier"}, {"module": "package.module:function", "parameters": {"depth": {"of": [1]}}}],
-            [{}, {"builtin": "Perceptron", "module": "m:f"}],
-        )
+            [
+                {"builtin": "ImageClassifier"},
+                {"module": "package.module:function", "parameters": {"depth": {"of": [1]}}},
+                {"from": {"job": "base"}},
+                {"from": {"job": "base"}, "builtin": "Perceptron"},
+            ],
+            [{}, {"builtin": "Perceptron", "module": "m:f"}, {"from": {"job": "base"}, "builtin": "Perceptron", "module": "m:f"}],
+        ),
+        "lora and freeze keep weights as they are: set from, or a module that brings its own": (
+            [{"module": "m:f", "freeze": ["encoder"]}, {"from": {"uri": "s3://models/bert"}, "lora": {}}],
+            [{"builtin": "Perceptron", "freeze": ["1"]}, {"builtin": "Perceptron", "lora": {}}],
+        ),
+        "lora trains its adapters alone; leave out freeze": (
+            [{"from": {"job": "base"}, "lora": {"targets": ["query"]}, "freeze": []}],
+            [{"from": {"job": "base"}, "lora": {}, "freeze": ["1"]}],
+        ),
+    },
+    WeightsSource: {
+        "set exactly one of uri, endpoint, job, tuneJob": (
+            [{"uri": "s3://models/bert"}, {"endpoint": "digits"}, {"tuneJob": "search", "except": ["head"]}],
+            [{}, {"except": ["head"]}, {"job": "base", "endpoint": "digits"}, {"job": "base", "tuneJob": "base"}],
+        ),
+        **ADDRESSES,
     },
     TrainJobSpec: {
         "set exactly one of epochs, steps": (

@@ -14,8 +14,8 @@ import torch
 from headrace_workers.storage import Folder
 from headrace_workers.train import quorum
 from headrace_workers.train.checkpoints import Checkpoints
-from tests.workers.train.elastic_ranks import SECONDS, Ranks
 from headrace_workers.train.precision import FIRST_SCALE
+from tests.workers.train.elastic_ranks import SECONDS, Ranks
 
 SPEC: dict[str, Any] = {
     "epochs": None, "steps": 600, "checkpoints": {"everySteps": 100},

@@ -11,7 +11,7 @@ import time
 from dataclasses import replace
 from typing import Any
 
-from headrace.api.artifacts import DatasetVersion, ModelVersion
+from headrace.api.artifacts import DatasetVersion, ModelVersion, StartingWeights
 from headrace.api.run_spec import RunSpec
 from headrace.api.train_job import TrainJobSpec
 from headrace_workers.faults import Interrupted, RunFault
@@ -27,6 +27,7 @@ from headrace_workers.train.progress import FitResult
 from headrace_workers.train.publish import publish_model, published_version
 from headrace_workers.train.rank import RankWork
 from headrace_workers.train.ray_group import RayGroup, import_early, prepare_environment
+from headrace_workers.train.starting_weights import Start, completed, find_start
 from headrace_workers.train.supported import require_supported
 from headrace_workers.train.workers_of_run import wait_for_group
 
@@ -45,8 +46,12 @@ def train(head: Head) -> dict[str, Any]:
     models = Folder(head.spec.publish)
     if earlier := published_version(head.spec.identity, models):
         return final_fields(earlier, dataset)
+    start = start_of(head, spec)
+    if start:
+        spec = spec.model_copy(update={"model": completed(spec.model, start)})
     require_supported(spec)
-    result = train_on_workers(head, spec, dataset)
+    weights = start.weights if start else None
+    result = train_on_workers(head, spec, dataset, weights)
     head.reporter.update(stage="publishing")
     version = publish_model(
         head.spec.identity,
@@ -55,6 +60,7 @@ def train(head: Head) -> dict[str, Any]:
         models=models,
         checkpoints=checkpoint_folder(head.spec, spec, head.storage),
         metrics=result.metrics,
+        started_from=weights,
     )
     return {**final_fields(version, dataset), "workers": 0}
 
@@ -70,6 +76,16 @@ def final_fields(version: ModelVersion, dataset: DatasetVersion) -> dict[str, An
     }
 
 
+def start_of(head: Head, spec: TrainJobSpec) -> Start | None:
+    """The weights that the run starts with, if its spec names any."""
+    if spec.model.from_ is None:
+        return None
+    if head.spec.started_from is None:
+        message = f"the RunSpec of {head.spec.identity.name} pins no weights for model.from; let the operator write it"
+        raise RunFault("InvalidRunSpec", message)
+    return find_start(head.spec.started_from, head.storage)
+
+
 def checkpoint_folder(run: RunSpec, spec: TrainJobSpec, storage: Folder) -> Folder:
     """Where the run's checkpoints are: in its storage, or in a folder of its own under the address of the spec."""
     if spec.checkpoints.uri is None:
@@ -77,7 +93,9 @@ def checkpoint_folder(run: RunSpec, spec: TrainJobSpec, storage: Folder) -> Fold
     return Folder(spec.checkpoints.uri).sub(f"{run.identity.name}-{run.identity.uid}-r{run.identity.run}")
 
 
-def train_on_workers(head: Head, spec: TrainJobSpec, dataset: DatasetVersion) -> FitResult:
+def train_on_workers(
+    head: Head, spec: TrainJobSpec, dataset: DatasetVersion, weights: StartingWeights | None
+) -> FitResult:
     """Trains on the run's Ray cluster, which lives as long as this call."""
     prepare_environment(os.environ)
     # Ray Train gives its actors a runtime environment, even if only to hand on these switches.
@@ -89,6 +107,7 @@ def train_on_workers(head: Head, spec: TrainJobSpec, dataset: DatasetVersion) ->
         dataset.model_dump_json(by_alias=True),
         head.storage.uri,
         checkpoint_folder(head.spec, spec, head.storage).uri,
+        weights.model_dump_json() if weights else "",
     )
     account = Account(head.reporter, head.storage, EventLog(head.storage, head.spec.identity.attempt))
     elastic = importlib.util.find_spec("torchft") is not None

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 STATE = "state.json"
 WEIGHTS = "weights.safetensors"
+MERGED = "merged.safetensors"
+"""The weights with the adapters in them, for who has none; of the last step of a run that trains adapters."""
 OPTIMIZER = "optimizer.safetensors"
 SHARD = "shard/"
 """Starts the names of compression state that one rank keeps for all."""

@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -19,7 +19,9 @@ from headrace_workers.train.dataset import TRAIN, LoadedDataset
 from headrace_workers.train.gradient_clipping import clip
 from headrace_workers.train.group import Group
 from headrace_workers.train.guarded import Guarded
+from headrace_workers.train.lora import Adapters
 from headrace_workers.train.losses import Criterion
+from headrace_workers.train.matching import is_under, matched, require_known
 from headrace_workers.train.optimizers import optimizer_of, optimizer_tensors, restore_optimizer
 from headrace_workers.train.order import seed_everything, share
 from headrace_workers.train.precision import SCALE, LossScale
@@ -52,9 +54,14 @@ class Learner:
             build_network(spec.model, data.shape, criterion.outputs), name, criterion.outputs, spec.precision
         )
         inner = self.network.network
+        self._anew = spec.model.from_.except_ if spec.model.from_ else ()
+        self._adapters = Adapters(inner, spec.model.lora, self._anew) if spec.model.lora else None
+        _freeze(inner, spec.model.freeze)
         trainable = {name: each for name, each in inner.named_parameters() if each.requires_grad}
         if not trainable:
-            raise RunFault("ModelFailed", f"{name} has no parameters to train; return a network that has")
+            raise RunFault(
+                "ModelFailed", f"{name} has no parameters to train; freeze fewer, or return a network that has some"
+            )
         self.network.to(group.device)
         self._buffers = [each for each in inner.buffers() if each.is_floating_point()]
         self._bucket = Bucket(trainable)
@@ -207,6 +214,11 @@ class Learner:
         return self.network.network.state_dict()
 
     @property
+    def merged(self) -> dict[str, torch.Tensor] | None:
+        """The weights with which the network answers without its adapters; none if it has no adapters."""
+        return self._adapters.merged() if self._adapters else None
+
+    @property
     def moments(self) -> dict[str, torch.Tensor]:
         """The optimizer's state by <field>/<parameter name>."""
         return optimizer_tensors(self._optimizer, self.network.network)
@@ -241,6 +253,16 @@ class Learner:
         if self._scale:
             self._scale.restore(common)
         self._forget_traffic(traffic)
+
+    def start_from(self, given: Mapping[str, torch.Tensor], what: str) -> None:
+        """Begins with these weights but for what starts anew; RunFault if they are not of such a network."""
+        inner = self.network.network
+        state = inner.state_dict()
+        names = self._adapters.plain_names if self._adapters else {name: name for name in state}
+        taken = matched(given, {plain: state[name] for plain, name in names.items()}, self._anew, what)
+        inner.load_state_dict({names[plain]: each for plain, each in taken.items()}, strict=False)
+        if self._rounds:
+            self._rounds.restore({})
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Goes on from a checkpoint; RunFault if it is of another network."""
@@ -290,6 +312,14 @@ class Learner:
         if self._exchange:
             self._exchange.bytes_sent = self._exchange.bytes_uncompressed = 0
             self._exchange.encoding_seconds = 0.0
+
+
+def _freeze(network: torch.nn.Module, prefixes: Sequence[str]) -> None:
+    names = dict(network.named_parameters())
+    require_known("model.freeze", prefixes, names)
+    for name, parameter in names.items():
+        if is_under(name, prefixes):
+            parameter.requires_grad_(False)
 
 
 def _named(tensors: Mapping[str, torch.Tensor], start: str) -> dict[str, torch.Tensor]:

@@ -13,11 +13,13 @@ from enum import StrEnum
 
 import torch
 
+from headrace.api.artifacts import StartingWeights
 from headrace.api.run_report import CheckpointReference, CurvePoint, Traffic
 from headrace.api.train_job import TrainJobSpec
 from headrace_workers.faults import Interrupted, RunFault
 from headrace_workers.storage import Folder
 from headrace_workers.train.checkpoints import (
+    MERGED,
     OPTIMIZER,
     WEIGHTS,
     Checkpoints,
@@ -33,6 +35,7 @@ from headrace_workers.train.losses import criterion_of
 from headrace_workers.train.metrics import CHUNK_RECORDS, evaluate, require_defined
 from headrace_workers.train.order import Order, share
 from headrace_workers.train.progress import FitResult, Snapshot
+from headrace_workers.train.starting_weights import described, load_weights
 from headrace_workers.train.window import Window
 
 __all__ = ["FitResult", "Group", "Snapshot", "Training", "fit", "load_dataset"]
@@ -66,8 +69,11 @@ def fit(
     checkpoints: Folder | None = None,
     on_start: Callable[[int | None], None] = lambda resumed_from: None,
     on_change: Callable[[int, CurvePoint | None, int], None] = lambda step, point, lost: None,
+    start: StartingWeights | None = None,
 ) -> FitResult:
     """Trains to the end and leaves a checkpoint of the last step in `checkpoints` (absent: checkpoints/ of `storage`).
+
+    Without a checkpoint it begins with the weights of `start`, if there are any.
 
     `on_start` hears the step that the loop resumes from, or none, and `on_change` the step at which the group became
     another, with the last point of the curve and the local steps that were lost with ranks. `on_progress` is called on rank 0, several times a second at most, at every evaluation and at every
@@ -75,7 +81,7 @@ def fit(
     raise Interrupted. Left is raised on a rank that the others go on without.
     """
     store = Checkpoints(checkpoints or storage.sub("checkpoints"), spec.checkpoints.keep)
-    training = Training(spec, data, store, group, should_stop)
+    training = Training(spec, data, store, group, should_stop, start)
     while not training.is_done:
         try:
             if not group.formed:
@@ -105,8 +111,9 @@ class Training:
     """The state of one rank's training between two moves, and the moves."""
 
     def __init__(
-        self, spec: TrainJobSpec, data: LoadedDataset, store: Checkpoints, group: Group, should_stop: Callable[[], bool]
-    ) -> None:
+        self, spec: TrainJobSpec, data: LoadedDataset, store: Checkpoints, group: Group, should_stop: Callable[[], bool],
+        start: StartingWeights | None = None,
+    ) -> None:  # fmt: skip
         """Builds what learns; RunFault says what of the spec or the data does not fit."""
         for split in (TRAIN, spec.evaluation.split):
             if not len(data.splits.get(split, ())):
@@ -115,6 +122,7 @@ class Training:
                     f"the dataset has no records in split {split}, only in {', '.join(sorted(data.splits)) or 'none'}; add a split step",
                 )
         self._spec, self._data, self._store, self._group, self._should_stop = spec, data, store, group, should_stop
+        self._start = start
         self._order = Order(spec.seed, len(data.splits[TRAIN]), spec.batch_size)
         self._criterion = criterion_of(spec.loss, data)
         require_defined(spec.evaluation.metrics, self._criterion, data)
@@ -188,10 +196,12 @@ class Training:
         self.stopping, self.regroups, self.resumed_from = common.stopping, common.regroups, common.resumed_from
 
     def _resume(self) -> tuple[Move, ...]:
-        """Goes back to the newest whole checkpoint, which all ranks agree on, if there is one."""
+        """Goes back to the newest whole checkpoint, which all ranks agree on; without one, begins with given weights if there are any."""
         newest = self._store.newest() if self._group.leads else None
         step = self._group.from_leader(newest.state.step if newest else -1)
         if step < 0:
+            if self._start:
+                self._learner.start_from(load_weights(self._start), described(self._start))
             return ()
         checkpoint = newest or self._store.read(step)
         if checkpoint is None:
@@ -320,6 +330,8 @@ class Training:
             return ()
         files = {compression_file(rank): digest.hex() for rank, digest in enumerate(digests) if any(digest)}
         files[WEIGHTS] = self._store.write(self.step, WEIGHTS, self._learner.weights)
+        if self.step == self.total and (merged := self._learner.merged):
+            files[MERGED] = self._store.write(self.step, MERGED, merged)
         files[OPTIMIZER] = self._store.write(self.step, OPTIMIZER, self._learner.moments)
         schema = DataSchema(
             features=self._data.features, target=self._data.target, shape=self._data.shape, classes=self._data.classes

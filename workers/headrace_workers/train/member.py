@@ -109,6 +109,7 @@ class Member:
             result = fit(
                 spec, data, Folder(self._work.storage), group=group, on_progress=on_progress, on_start=on_start,
                 on_change=on_change, should_stop=lambda: group.stops, checkpoints=Folder(self._work.checkpoints),
+                start=self._work.starting_weights,
             )  # fmt: skip
         except Left:
             return

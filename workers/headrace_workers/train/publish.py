@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
-from headrace.api.artifacts import DatasetVersion, JobReference, ModelVersion
+from headrace.api.artifacts import DatasetVersion, JobReference, ModelVersion, StartingWeights
 from headrace.api.run_report import CurvePoint
 from headrace.api.run_spec import RunIdentity
 from headrace.api.train_job import ModelSource, TrainJobSpec
@@ -50,6 +50,7 @@ def publish_model(
     checkpoints: Folder,
     metrics: Mapping[str, float],
     trial: int | None = None,
+    started_from: StartingWeights | None = None,
 ) -> ModelVersion:
     """Publishes the newest checkpoint under `models` as <name>-<uid[:5]>-r<run>, or returns what was published before."""
     if earlier := published_version(run, models):
@@ -66,7 +67,9 @@ def publish_model(
     # The classes, shape and column that this network was trained with, whatever the pipeline's defaults were.
     fitted = load_preprocessing(dataset).model_copy(update=dict(data))
     fitted.save(folder)
-    folder.write(WEIGHTS, checkpoint.folder.read(checkpoint_files.WEIGHTS))
+    has_adapters = checkpoint_files.MERGED in checkpoint.state.files
+    weights = checkpoint_files.MERGED if has_adapters else checkpoint_files.WEIGHTS
+    folder.write(WEIGHTS, checkpoint.folder.read(weights))
     folder.write("curve.jsonl", curve_lines(checkpoint.state.curve))
     folder.write("loss.png", loss_picture(name, checkpoint.state.curve))
     files = {
@@ -77,15 +80,16 @@ def publish_model(
     document = ModelDocument(
         name=name,
         uri=folder.uri,
-        digest=version_digest(files, spec.model, data.features, data.target, data.shape, data.classes),
+        digest=version_digest(files, spec.model.source, data.features, data.target, data.shape, data.classes),
         metrics=dict(metrics),
         split=spec.evaluation.split,
         dataset=dataset,
         job=JobReference(kind=run.kind, name=run.name, uid=run.uid, run=run.run),
         trial=trial,
-        code_digest=code_digest(spec.model),
+        started_from=started_from,
+        code_digest=code_digest(spec.model.source),
         created_at=datetime.now(UTC),
-        source=spec.model,
+        source=spec.model.source,
         features=data.features,
         target=data.target,
         shape=data.shape,

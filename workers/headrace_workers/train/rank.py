@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from headrace.api import environment
-from headrace.api.artifacts import DatasetVersion
+from headrace.api.artifacts import DatasetVersion, StartingWeights
 from headrace.api.train_job import TrainJobSpec
 from headrace_workers.faults import Interrupted, RunFault
 from headrace_workers.storage import Folder
@@ -28,6 +28,13 @@ class RankWork:
     dataset: str
     storage: str
     checkpoints: str
+    start: str = ""
+    """The weights to begin with, if any."""
+
+    @property
+    def starting_weights(self) -> StartingWeights | None:
+        """The weights to begin with."""
+        return StartingWeights.model_validate_json(self.start) if self.start else None
 
 
 def train_rank(work: RankWork) -> None:
@@ -78,6 +85,7 @@ def _train(work: RankWork, board: Any, rank: int) -> None:
         result = fit(
             spec, data, Folder(work.storage), group=group, on_progress=on_progress, on_start=on_start,
             should_stop=stop.wanted.is_set if stop else lambda: False, checkpoints=Folder(work.checkpoints),
+            start=work.starting_weights,
         )  # fmt: skip
     except Interrupted:
         if rank == 0:

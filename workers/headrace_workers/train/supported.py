@@ -1,5 +1,7 @@
 """What of a TrainJob's spec this release cannot run, said before anything is started."""
 
+import importlib.util
+
 from headrace.api.train_job import Builtin, Strategy, TrainJobSpec
 from headrace_workers.faults import RunFault
 
@@ -13,6 +15,15 @@ def require_supported(spec: TrainJobSpec) -> None:
             f"parallelism.strategy {spec.parallelism.strategy} is not in this release; use {Strategy.DATA_PARALLEL}"
         )
         raise RunFault("NotSupported", message)
+    if spec.model.lora:
+        require_peft()
     if spec.model.builtin and spec.model.builtin not in BUILTINS:
         message = f"model.builtin {spec.model.builtin} is not in this release; use {', '.join(BUILTINS)}, or model.module for your own"
         raise RunFault("NotSupported", message)
+
+
+def require_peft() -> None:
+    """RunFault if there is nothing here that makes adapters."""
+    if importlib.util.find_spec("peft") is None:
+        message = "model.lora needs the package peft, which is not in this image; build one with PEFT=yes (pip install 'headrace[workers,peft]'), or train without lora"
+        raise RunFault("PackageMissing", message)
