@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from contextlib import asynccontextmanager
 
 import pytest
 from aiohttp import web
@@ -140,7 +141,27 @@ async def test_a_number_of_more_than_64_bits_is_sent(server):
     assert asked == [{"spec": {"seed": 2**64}}]
 
 
-async def test_streams_take_no_connection_from_requests(tmp_path, monkeypatch):
+@pytest.fixture
+def answering(tmp_path, monkeypatch):
+    """Opens an API whose server keeps its connections, and answers each GET by a function."""
+
+    @asynccontextmanager
+    async def open_api(answer):
+        app = web.Application()
+        app.router.add_get("/{path:.*}", answer)
+        async with TestServer(app) as server:
+            (tmp_path / "config").write_text(kubeconfig(str(server.make_url(""))))
+            monkeypatch.setenv("KUBECONFIG", str(tmp_path / "config"))
+            api = await connect()
+            try:
+                yield api
+            finally:
+                await api.close()
+
+    return open_api
+
+
+async def test_streams_take_no_connection_from_requests(answering):
     """As many may be open as there are pods whose logs are followed, or namespaces that are watched."""
 
     async def answer(request):
@@ -153,12 +174,7 @@ async def test_streams_take_no_connection_from_requests(tmp_path, monkeypatch):
         return response
 
     closing = asyncio.Event()
-    app = web.Application()
-    app.router.add_get("/{path:.*}", answer)
-    async with TestServer(app) as server:
-        (tmp_path / "config").write_text(kubeconfig(str(server.make_url(""))))
-        monkeypatch.setenv("KUBECONFIG", str(tmp_path / "config"))
-        api = await connect()
+    async with answering(answer) as api:
         streams = [api.stream(POD.path("demo", "p", "log")) for _ in range(3 * CONNECTIONS)]
         try:
             async with asyncio.timeout(10):
@@ -167,10 +183,9 @@ async def test_streams_take_no_connection_from_requests(tmp_path, monkeypatch):
         finally:
             closing.set()
             await asyncio.gather(*(each.aclose() for each in streams))
-            await api.close()
 
 
-async def test_a_connection_that_a_long_list_came_by_is_not_used_again(tmp_path, monkeypatch):
+async def test_a_connection_that_a_long_list_came_by_is_not_used_again(answering):
     """Single objects share one."""
     came_by = []
 
@@ -178,17 +193,9 @@ async def test_a_connection_that_a_long_list_came_by_is_not_used_again(tmp_path,
         came_by.append(request.transport.get_extra_info("peername")[1])
         return web.json_response({"metadata": {"resourceVersion": "1"}, "items": []})
 
-    app = web.Application()
-    app.router.add_get("/{path:.*}", answer)
-    async with TestServer(app) as server:
-        (tmp_path / "config").write_text(kubeconfig(str(server.make_url(""))))
-        monkeypatch.setenv("KUBECONFIG", str(tmp_path / "config"))
-        api = await connect()
-        try:
-            await api.get("/x")
-            await api.list(POD, "demo", name="p")
-            await api.list(POD, "demo")
-            await api.get("/x")
-        finally:
-            await api.close()
+    async with answering(answer) as api:
+        await api.get("/x")
+        await api.list(POD, "demo", name="p")
+        await api.list(POD, "demo")
+        await api.get("/x")
     assert came_by[0] == came_by[1] == came_by[2] != came_by[3]
