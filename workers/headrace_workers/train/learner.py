@@ -17,6 +17,7 @@ from headrace_workers.train.guarded import Guarded
 from headrace_workers.train.losses import Criterion
 from headrace_workers.train.optimizers import optimizer_of, optimizer_tensors, restore_optimizer
 from headrace_workers.train.order import seed_everything, share
+from headrace_workers.train.own_time import OwnTime
 
 INNER = "inner/"
 """Starts the names of a rank's own optimizer's state, where optimizers differ."""
@@ -40,11 +41,14 @@ class Learner:
         self.network.to(group.device)
         self._buffers = [each for each in inner.buffers() if each.is_floating_point()]
         self._bucket = Bucket(trainable)
+        self.own_time = OwnTime(group.device)
         # With topK it is the exchange that has the momentum: what is not sent has none.
         takes_momentum = bool(spec.compression.top_k) and spec.optimizer.name == OptimizerName.SGD
         momentum = spec.optimizer.momentum if takes_momentum else 0.0
         self._exchange = (
-            exchange_of(spec.compression, group.world_size, group.rank, spec.seed, group.wire, momentum)
+            exchange_of(
+                spec.compression, group.world_size, group.rank, spec.seed, self.own_time.watched(group.wire), momentum
+            )
             if group.changes or group.world_size > 1
             else None
         )
@@ -136,6 +140,7 @@ class Learner:
 
     def take_over(self, common: Mapping[str, torch.Tensor], traffic: Traffic) -> None:
         """Has the same as the rank that had this in common with all others."""
+        self.own_time.forget()
         weights, moments, exchange = (_named(common, start) for start in (NETWORK, MOMENTS, EXCHANGE))
         self.network.network.load_state_dict(weights)
         restore_optimizer(self._optimizer, self.network.network, moments)

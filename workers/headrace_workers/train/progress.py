@@ -10,7 +10,8 @@ class Snapshot:
     """The state of a run at one step, as rank 0 sees it.
 
     `loss` is the mean training loss since the last point of the curve. `metrics` is set where an evaluation was made,
-    `point` where the step belongs to the curve, `checkpoint` where one was just saved.
+    `point` where the step belongs to the curve, `checkpoint` where one was just saved. `busy` has the seconds of a step
+    that each pod was busy itself since ranks last talked, where ranks know their pods.
     """
 
     step: int
@@ -22,6 +23,7 @@ class Snapshot:
     point: bool = False
     checkpoint: CheckpointReference | None = None
     traffic: Traffic = field(default_factory=Traffic)
+    busy: dict[str, float] = field(default_factory=dict)
 
     @property
     def values(self) -> dict[str, float]:
