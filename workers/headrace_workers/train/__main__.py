@@ -27,6 +27,7 @@ from headrace_workers.train.progress import FitResult
 from headrace_workers.train.publish import publish_model, published_version
 from headrace_workers.train.rank import RankWork
 from headrace_workers.train.ray_group import RayGroup, import_early, prepare_environment
+from headrace_workers.train.stragglers import Stragglers
 from headrace_workers.train.supported import require_supported
 from headrace_workers.train.workers_of_run import wait_for_group
 
@@ -47,7 +48,7 @@ def train(head: Head) -> dict[str, Any]:
         return final_fields(earlier, dataset)
     require_supported(spec)
     result = train_on_workers(head, spec, dataset)
-    head.reporter.update(stage="publishing")
+    head.reporter.update(stage="publishing", stragglers=())
     version = publish_model(
         head.spec.identity,
         spec,
@@ -90,7 +91,8 @@ def train_on_workers(head: Head, spec: TrainJobSpec, dataset: DatasetVersion) ->
         head.storage.uri,
         checkpoint_folder(head.spec, spec, head.storage).uri,
     )
-    account = Account(head.reporter, head.storage, EventLog(head.storage, head.spec.identity.attempt))
+    events = EventLog(head.storage, head.spec.identity.attempt)
+    account = Account(head.reporter, head.storage, events, Stragglers(spec.stragglers.factor, spec.batch_size))
     elastic = importlib.util.find_spec("torchft") is not None
     head.reporter.update(elastic=elastic)
     if elastic:
@@ -135,6 +137,8 @@ def accompany(head: Head, board: Any, members: Members, account: Account) -> Non
             account.between_groups()
         while members.left:
             departures.let_go(members.left.pop())
+        while members.hung:
+            account.hung(*members.hung.pop(0))
         time.sleep(POLL_SECONDS)
 
 
