@@ -12,6 +12,7 @@ from tests.whole.harness import STOP_SECONDS, Cli, World, commands_of, wait_unti
 from tests.whole.manifests import PIPELINE, train_job
 from tests.whole.moments import START_SECONDS, job_status
 
+pytestmark = pytest.mark.slow
 BUILD_SECONDS = 2 * START_SECONDS
 """The pipeline runs first."""
 BEGIN_SECONDS = 60.0
