@@ -178,6 +178,10 @@ class _Operator:
         yield gauge("headrace_queue_length", "Objects that wait to be looked at.", (), {(): float(len(self._queue))})
         jobs = Counter((str(key.kind), phase) for key, phase in self._cluster.phases())
         yield gauge("headrace_jobs", "Objects by kind and phase.", ("kind", "phase"), {key: float(count) for key, count in jobs.items()})  # fmt: skip
+        slow: dict[tuple[str, ...], float] = {
+            (key.namespace, key.name): count for key, count in self._cluster.stragglers()
+        }
+        yield gauge("headrace_straggling_workers", "Workers of a TrainJob that hold its others up.", ("namespace", "name"), slow)  # fmt: skip
 
 
 async def _wait(stop: asyncio.Event) -> None:

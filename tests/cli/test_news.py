@@ -27,6 +27,13 @@ def test_a_missing_readiness_is_news(train, condition):
     assert line == "TrainJob digits: WaitingForDataset: waits for DataPipeline digits"
 
 
+def test_that_all_keep_up_again_is_news(train, condition):
+    """Straggling=False is told: before somebody straggled there is no such condition."""
+    job = train()
+    line = News().line(job.key, condition("Straggling", "False", "AllKeepUp", "no worker holds the others up"), job)
+    assert line == "TrainJob digits: AllKeepUp: no worker holds the others up"
+
+
 def test_a_complete_run_tells_what_it_made(train, condition, model):
     """The line of completion ends with the metrics."""
     job = train(phase=Phase.COMPLETE, model=model(accuracy=0.978))

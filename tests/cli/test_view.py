@@ -5,7 +5,7 @@ from io import StringIO
 
 from rich.console import Console
 
-from headrace.api.run_report import BestTrial, Progress
+from headrace.api.run_report import BestTrial, Progress, Straggler
 from headrace.api.status import EndpointPhase, Phase, VersionStatus, WorkersStatus
 from headrace.cli.view import display_order, line, row, table
 
@@ -30,6 +30,15 @@ def test_a_running_job_is_one_line_of_facts(train):
         told
         == "TrainJob digits: Running: epoch 3, 450 of 1,000 steps, 45 %, 120.0 steps/s, 5 s left, accuracy 0.910, loss 0.300, 2/2 workers"
     )
+
+
+def test_slow_workers_are_counted(train, condition):
+    """While somebody straggles, behind the workers."""
+    slow = (Straggler(pod="r1a1-worker-1", step_seconds=0.3, median_step_seconds=0.1),)
+    workers = WorkersStatus(desired=3, ready=3)
+    for conditions, told in (((condition("Straggling"),), "3/3 workers, 1 of them slow"), ((), "3/3 workers")):
+        job = train(phase=Phase.RUNNING, workers=workers, stragglers=slow, conditions=conditions)
+        assert row(job, NOW).pods == told
 
 
 def test_a_table_has_no_colour_codes_in_a_pipe(train):

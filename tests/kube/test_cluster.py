@@ -98,6 +98,16 @@ async def test_a_job_gets_its_children_once(world):
     assert len(world.api.writes()) == before
 
 
+@pytest.mark.parametrize(("phase", "told"), [("Running", [(JOB, 1)]), ("Failed", [])])
+async def test_stragglers_are_counted_while_a_job_runs(world, phase, told):
+    """For the operator's metrics; nobody straggles in a run that has ended."""
+    slow = {"pod": "w-1", "stepSeconds": 0.3, "medianStepSeconds": 0.1}
+    path = BY_KIND["TrainJob"].path("default", "digits")
+    job = {**world.api.objects[path], "kind": "TrainJob", "status": {"phase": phase, "stragglers": [slow]}}
+    world.cluster.saw({**job, "metadata": {**job["metadata"], "resourceVersion": "1000"}})
+    assert list(world.cluster.stragglers()) == told
+
+
 async def test_secrets_are_written_and_never_read(world):
     """The token is derived from the operator's key, so that another replica knows it without reading it."""
     await world.pass_over()

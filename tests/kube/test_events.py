@@ -34,11 +34,18 @@ async def test_an_event_says_what_the_condition_says():
     assert event["regarding"]["uid"] == "u1"
 
 
+async def test_that_all_is_well_again_is_no_warning():
+    """A straggler is one."""
+    slow, fine = await posted(condition("Straggling"), condition("Straggling", ConditionStatus.FALSE, "AllKeepUp"))
+    assert (slow["type"], fine["type"]) == ("Warning", "Normal")
+
+
 @pytest.mark.parametrize(
     ("told", "count"),
     [
         pytest.param([condition(), condition()], 1, id="the same fact twice"),
         pytest.param([condition(status=ConditionStatus.FALSE)], 0, id="what does not hold"),
+        pytest.param([condition("Straggling"), condition("Straggling", ConditionStatus.FALSE, "AllKeepUp")], 2, id="that nobody is slow any more"),
         pytest.param([condition("Reconciling")], 0, id="what nobody wants to see"),
         pytest.param([condition("Ready", reason="Complete"), condition("Complete", reason="Complete")], 1, id="the end is told once"),
         pytest.param([condition(reason=f"R{index}") for index in range(BOUND + 5)], BOUND, id="a flood has a bound"),

@@ -179,6 +179,12 @@ def _check_run(world: World, before: RunStatus, saved: HeadraceObject) -> None:
             status.digest != before.digest,
             f"{saved.key}: run {status.run} was started with the digest of run {before.run}",
         )
+    hung = world.truth.hangs.get((uid, status.run, status.attempt), 0)
+    require(status.hangs <= hung, f"{saved.key}: {status.hangs} workers hung, where {hung} did")
+    require(
+        status.phase == Phase.RUNNING or not _holds(status.conditions, "Straggling"),
+        f"{saved.key}: somebody straggles in a run that is {status.phase}",
+    )
     limit = world.truth.restart_limits.get(uid, 0)
     require(status.restarts <= limit, f"{saved.key}: {status.restarts} restarts where {limit} are allowed")
 

@@ -43,6 +43,10 @@ class Faults:
     head_dumb: float = 0.0
     """The head dies without a report."""
     head_hangs: float = 0.0
+    worker_hangs: float = 0.0
+    """A head ends a worker's process that hangs, and starts another on the same pod."""
+    worker_slow: float = 0.0
+    """A head finds a worker slow."""
     server_crashes: float = 0.0
     router_restarts: float = 0.0
     user: float = 0.0
@@ -54,7 +58,7 @@ CALM = Faults()
 WORST = Faults(
     crash=0.2, unavailable=0.1, refused=0.3, stale=0.6, lag=3, silent=0.3, event_lost=0.3, event_late=0.4, event_doubled=0.3, clock_jump=0.05,
     pod_fails=0.2, pod_evicted=0.2, pod_lost=0.2, unschedulable=0.4, sticky=0.4, slow_collection=0.7,
-    head_fails=0.6, head_hopeless=0.15, head_dumb=0.5, head_hangs=0.4, server_crashes=0.2, router_restarts=0.2, user=0.4,
+    head_fails=0.6, head_hopeless=0.15, head_dumb=0.5, head_hangs=0.4, worker_hangs=0.3, worker_slow=0.5, server_crashes=0.2, router_restarts=0.2, user=0.4,
 )  # fmt: skip
 
 PRESENT = 0.45

@@ -4,7 +4,17 @@ from dataclasses import replace
 
 from headrace.api.artifacts import DatasetVersion, JobReference, ModelVersion
 from headrace.api.meta import Kind
-from headrace.api.run_report import BestTrial, CheckpointReference, Progress, Records, ReportPhase, RunReport, Trials
+from headrace.api.run_report import (
+    BestTrial,
+    CheckpointReference,
+    Hangs,
+    Progress,
+    Records,
+    ReportPhase,
+    RunReport,
+    Straggler,
+    Trials,
+)
 from headrace.api.run_spec import RunSpec
 from headrace.plan import labels
 from headrace.plan.values import Pod, PodPhase
@@ -68,7 +78,7 @@ def run(world: World, pod: Pod, life: Life) -> None:
     if done := world.truth.results.get(run_key):
         _complete(world, pod, life, done)
         return
-    workers = _running_workers(world, pod)
+    workers = len(_running_workers(world, pod))
     if workers < life.spec.min_workers:
         world.store.put_pod(replace(pod, live=_report(world, life, ReportPhase.STARTING)), wake=False)
         return
@@ -90,10 +100,23 @@ def run(world: World, pod: Pod, life: Life) -> None:
     if life.ends == "Dies" and life.step >= life.ends_after:
         end(world, pod, PodPhase.FAILED, exit_code=137, reason="OOMKilled", message="killed by the kernel")
         return
+    if identity.kind == Kind.TRAIN_JOB:
+        _disturb(world, pod, life)
     life.step += 1
     if life.step % 2 == 0:
         world.truth.checkpoints[run_key] = max(world.truth.checkpoints.get(run_key, 0), min(life.step, STEPS))
     world.store.put_pod(replace(pod, live=_report(world, life, ReportPhase.RUNNING, workers=workers)))
+
+
+def _disturb(world: World, head: Pod, life: Life) -> None:
+    """A worker hangs and is replaced, one is slow, or none is."""
+    assert life.spec is not None
+    identity = life.spec.identity
+    if world.chance(world.faults.worker_hangs):
+        life.hangs += 1
+        world.truth.hangs[identity.uid, identity.run, identity.attempt] = life.hangs
+    slow = world.chance(world.faults.worker_slow)
+    life.slow = min(pod.name for pod in _running_workers(world, head)) if slow else ""
 
 
 def stop(world: World, pod: Pod, life: Life) -> None:
@@ -106,15 +129,16 @@ def stop(world: World, pod: Pod, life: Life) -> None:
     life.leaves_in = 1
 
 
-def _running_workers(world: World, head: Pod) -> int:
+def _running_workers(world: World, head: Pod) -> list[Pod]:
     attempt = attempt_of(head)
-    return sum(
-        pod.labels[labels.ROLE] == labels.WORKER
+    return [
+        pod
+        for pod in world.store.pods.values()
+        if pod.labels[labels.ROLE] == labels.WORKER
         and pod.phase == PodPhase.RUNNING
         and not pod.deleting
         and attempt_of(pod) == attempt
-        for pod in world.store.pods.values()
-    )
+    ]
 
 
 def _report(
@@ -128,6 +152,8 @@ def _report(
         run=identity.run, attempt=identity.attempt, stage="train", workers=workers,
         progress=Progress(step=life.step, total=STEPS, rate=1.0),
         checkpoint=CheckpointReference(step=saved, uri=f"{life.spec.storage}/checkpoints/{saved}") if saved else None,
+        hangs=Hangs(count=life.hangs, pod=f"{identity.name}-worker", why="it does not answer") if life.hangs else None,
+        stragglers=(Straggler(pod=life.slow, step_seconds=2.0, median_step_seconds=1.0),) if life.slow else (),
     )  # fmt: skip
 
 

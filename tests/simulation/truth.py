@@ -48,6 +48,8 @@ class Truth:
     """(uid, run, attempt), as labels spell them, whose head has started."""
     recorded: dict[str, set[tuple[str, str]]] = field(default_factory=dict)
     """By uid, the (run, attempt) that its status has ever had, as labels spell them."""
+    hangs: dict[tuple[str, int, int], int] = field(default_factory=dict)
+    """By (uid, run, attempt), the workers that hung in it."""
     restart_limits: dict[str, int] = field(default_factory=dict)
     """By uid, the largest recovery.maxRestarts that its spec ever had."""
     versions: dict[str, Quality] = field(default_factory=dict)

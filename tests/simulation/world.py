@@ -41,6 +41,10 @@ class Life:
     """How a head's run is going to end."""
     ends_after: int = 3
     step: int = 0
+    hangs: int = 0
+    """Of a head's workers."""
+    slow: str = ""
+    """The worker that a head finds slow."""
     ready_in: int = 0
     routing: Routing = EMPTY_TABLE
     counts: dict[str, Counts] = field(default_factory=dict)

@@ -104,7 +104,8 @@ class World:
         """Starts any command of `headrace`."""
         self.folder.mkdir(parents=True, exist_ok=True)
         log = self.folder / f"cli-{time.monotonic_ns()}.log"
-        environment = {**os.environ, "PYTHONPATH": str(HERE), "RAY_USAGE_STATS_ENABLED": "0"}
+        path = os.pathsep.join(filter(None, (str(HERE), os.environ.get("PYTHONPATH"))))
+        environment = {**os.environ, "PYTHONPATH": path, "RAY_USAGE_STATS_ENABLED": "0"}
         with log.open("wb") as file:
             process = subprocess.Popen(
                 [sys.executable, "-m", "headrace.cli", *words],

@@ -28,8 +28,8 @@ EVERY_STEPS = 20
 PAUSE_SECONDS = 0.04
 
 
-def train_job(name: str, epochs: int = 10, endpoint: str | None = None) -> str:
-    """A TrainJob of 23 steps an epoch, each at least 40 ms long, with a checkpoint every 20 steps."""
+def train_job(name: str, epochs: int = 10, endpoint: str | None = None, slow_file: str = "") -> str:
+    """A TrainJob of 23 steps an epoch, each at least 40 ms long, with a checkpoint every 20 steps; `slow_file` has it slower on one pod."""
     rollout = f"  rollout: {{endpoint: {endpoint}}}\n" if endpoint else ""
     return f"""
 apiVersion: headrace.dev/v1alpha1
@@ -37,7 +37,7 @@ kind: TrainJob
 metadata: {{name: {name}}}
 spec:
   dataset: {{pipeline: digits}}
-  model: {{module: "slow_model:build", parameters: {{pause_seconds: {PAUSE_SECONDS}}}}}
+  model: {{module: "slow_model:build", parameters: {{pause_seconds: {PAUSE_SECONDS}, slow_file: "{slow_file}"}}}}
   optimizer: {{name: AdamW, learningRate: 0.004}}
   epochs: {epochs}
   batchSize: 64

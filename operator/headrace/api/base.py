@@ -111,12 +111,14 @@ class Edit(StrEnum):
     """What editing a field of a spec does to an object that exists."""
 
     IN_PLACE = "InPlace"
+    NEXT_ATTEMPT = "NextAttempt"
     NEW_RUN = "NewRun"
     IMMUTABLE = "Immutable"
 
 
 EDIT_TEXT = {
     Edit.IN_PLACE: "An edit takes effect in place.",
+    Edit.NEXT_ATTEMPT: "An edit takes effect when the run next starts its pods.",
     Edit.NEW_RUN: "An edit is refused while the job runs unless it is suspended, and starts a new run once it has finished.",
     Edit.IMMUTABLE: "Immutable: delete the object and create it anew to change it.",
 }

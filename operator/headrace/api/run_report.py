@@ -72,6 +72,26 @@ class Traffic(Model):
     ] = None
 
 
+class Straggler(Model):
+    """A worker that holds the others up."""
+
+    pod: Annotated[str, Field(description="Its pod.")]
+    step_seconds: Annotated[
+        float, Field(ge=0.0, description="Seconds of a step that it is busy itself, lately: waiting does not count.")
+    ]
+    median_step_seconds: Annotated[
+        float, Field(gt=0.0, description="The median of all workers' seconds, of two the lower.")
+    ]
+
+
+class Hangs(Model):
+    """Workers that hung in this attempt: each was ended, and another started on its pod while the others trained on."""
+
+    count: Annotated[int, Field(ge=1, description="How many.")]
+    pod: Annotated[str, Field(description="The last one's pod.")]
+    why: Annotated[str, Field(description="How that was seen of the last one.")]
+
+
 class Records(Model):
     """Where every record went: read = written + filtered + duplicates + quarantined, not counting augmented copies."""
 
@@ -155,6 +175,10 @@ class RunReport(Model):
             "with local steps, those of the worker that reports.",
         ),
     ] = 0
+    stragglers: Annotated[
+        tuple[Straggler, ...], Field(description="Workers of an elastic group that hold the others up.")
+    ] = ()
+    hangs: Hangs | None = None
     trials: Trials | None = None
     best_trial: BestTrial | None = None
     dataset: DatasetVersion | None = None
@@ -164,7 +188,7 @@ class RunReport(Model):
 
     def final_json(self) -> str:
         """The report as a termination message: the curve goes first if it would not fit, then the metrics."""
-        slim = self.model_copy(update={"curve": ()})
+        slim = self.model_copy(update={"curve": (), "stragglers": ()})
         cuts: tuple[dict[str, Any], ...] = (
             {},
             {"metrics": {}},

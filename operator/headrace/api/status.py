@@ -11,7 +11,16 @@ from pydantic import Field
 from headrace.api.artifacts import DatasetVersion, ModelVersion, StartingWeights
 from headrace.api.base import Model
 from headrace.api.meta import Condition, Time
-from headrace.api.run_report import BestTrial, CheckpointReference, CurvePoint, Progress, Records, Traffic, Trials
+from headrace.api.run_report import (
+    BestTrial,
+    CheckpointReference,
+    CurvePoint,
+    Progress,
+    Records,
+    Straggler,
+    Traffic,
+    Trials,
+)
 
 
 class Phase(StrEnum):
@@ -64,6 +73,10 @@ class RunStatus(Model):
         int,
         Field(ge=0, description="How often in a row the run gave its pods back, as there was no room for workers.min."),
     ] = 0
+    hangs: Annotated[
+        int,
+        Field(ge=0, description="Workers of this attempt that hung, each of which was ended and started anew."),
+    ] = 0
     digest: Annotated[str, Field(description="Digest of the fields of the spec that this run was started with.")] = ""
     lost_pods: Annotated[
         tuple[str, ...],
@@ -110,6 +123,12 @@ class TrainJobStatus(RunStatus):
         StartingWeights | None, Field(description="The weights that the run is pinned to start with.")
     ] = None
     model: Annotated[ModelVersion | None, Field(description="The model version of the last complete run.")] = None
+    stragglers: Annotated[
+        tuple[Straggler, ...],
+        Field(
+            description="Workers that hold the others up; in the groups of Ray Train, which the condition Elastic tells of, nobody measures that."
+        ),
+    ] = ()
 
 
 class TuneJobStatus(RunStatus):

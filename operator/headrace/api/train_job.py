@@ -286,6 +286,19 @@ class Parallelism(Model):
     ] = Strategy.DATA_PARALLEL
 
 
+class Stragglers(Model):
+    """When a worker counts as one that holds the others up."""
+
+    factor: Annotated[
+        float,
+        Field(
+            ge=1.1,
+            le=100.0,
+            description="A worker straggles that is busy with a step for more than this many times the workers' median; of two, the faster one's. What it computes and encodes counts, on a GPU by the GPU's clock, and not what it waits for others or the network. The condition Straggling names it. Raise the factor where workers are meant to be unequal. Where Ray Train forms the group (the condition Elastic is False) nothing is measured.",
+        ),
+    ] = 1.5
+
+
 class Rollout(Model):
     """Where a finished model is offered."""
 
@@ -337,6 +350,9 @@ class TrainJobSpec(RunPolicy):
     rollout: Rollout | None = setting("Where the finished model is offered.", edit=Edit.IN_PLACE, default=None)
     stall_seconds: Seconds = setting(
         "A run that makes no progress for this long is restarted.", edit=Edit.IN_PLACE, default=900
+    )
+    stragglers: Stragglers = setting(
+        "When a worker counts as one that holds the others up.", edit=Edit.NEXT_ATTEMPT, default=Stragglers()
     )
     seed: int = setting("Where every random choice starts.", edit=Edit.NEW_RUN, default=0, ge=0, le=2**31 - 1)
     rules = (

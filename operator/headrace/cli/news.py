@@ -5,8 +5,8 @@ from headrace.api.objects import HeadraceObject
 from headrace.cli.results import result
 from headrace.cli.view import shown_name
 
-ALWAYS_TOLD = frozenset({"Ready", "Promoted"})
-"""Conditions whose absence is news too: what is still missing, why a candidate was turned down."""
+ALWAYS_TOLD = frozenset({"Ready", "Promoted", "Straggling"})
+"""Conditions whose absence is news too: what is still missing, why a candidate was turned down, that all keep up again."""
 
 
 class News:

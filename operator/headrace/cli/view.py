@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from headrace.api.meta import Kind, ObjectKey
 from headrace.api.objects import HeadraceObject, InferenceEndpoint, RunObject, TuneJob
-from headrace.api.status import ACTIVE, FINISHED, EndpointPhase, Phase
+from headrace.api.status import ACTIVE, FINISHED, EndpointPhase, Phase, RunStatus, TrainJobStatus
 from headrace.cli.words import count, duration, measure, metrics_text, plural
+from headrace.plan.conditions import holds
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -86,10 +87,17 @@ def _run_row(resource: RunObject, age: str) -> Row:
         if progress and progress.eta_seconds is not None and active
         else "",
         metrics=metrics,
-        pods=f"{status.workers.ready}/{status.workers.desired} workers" if active and status.workers.desired else "",
+        pods=_workers(status) if active and status.workers.desired else "",
         age=age,
         moving=active,
     )
+
+
+def _workers(status: RunStatus) -> str:
+    told = f"{status.workers.ready}/{status.workers.desired} workers"
+    if isinstance(status, TrainJobStatus) and holds(status.conditions, "Straggling"):
+        return f"{told}, {len(status.stragglers)} of them slow"
+    return told
 
 
 def _waiting_for(resource: RunObject) -> str:

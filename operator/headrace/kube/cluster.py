@@ -163,6 +163,13 @@ class KubeCluster:
             if entry.is_object and entry.key and entry.raw:
                 yield entry.key, str((entry.raw.get("status") or {}).get("phase", "Pending"))
 
+    def stragglers(self) -> Iterable[tuple[ObjectKey, int]]:
+        """How many workers of each running job hold the others up, where any do."""
+        for entry in self._memory.entries():
+            status = (entry.raw.get("status") or {}) if entry.is_object and entry.raw else {}
+            if entry.key and status.get("phase") == "Running" and (slow := status.get("stragglers")):
+                yield entry.key, len(slow)
+
     def token(self, entry: Entry) -> str:
         """The token of the run that a pod belongs to."""
         return token_for(self._key, entry.owner, entry.secret) if entry.secret else ""

@@ -17,10 +17,12 @@ logger = logging.getLogger(__name__)
 CONTROLLER = "headrace.dev/operator"
 BOUND = 1000
 """Events that wait; when the API server is slow, later ones are dropped and counted."""
-WORTH_TELLING = frozenset(
-    {"Complete", "Failed", "Suspended", "Recovered", "Stalled", "Ready", "Promoted", "Refused", "RolledBack"}
-)
-BAD = frozenset({"Failed", "Refused", "Stalled"})
+WORTH_TELLING = frozenset({
+    "Complete", "Failed", "Suspended", "Recovered", "Stalled", "Straggling", "Ready", "Promoted", "Refused", "RolledBack",
+})  # fmt: skip
+ENDS = frozenset({"Straggling"})
+"""Of these a person would want to see the end, too."""
+BAD = frozenset({"Failed", "Refused", "Stalled", "Straggling"})
 
 
 class Events:
@@ -35,7 +37,9 @@ class Events:
 
     def tell(self, key: ObjectKey, uid: str, condition: Condition) -> None:
         """Has a changed condition posted, if it is one that a person would want to see."""
-        if condition.type not in WORTH_TELLING or condition.status != ConditionStatus.TRUE:
+        if condition.type not in WORTH_TELLING:
+            return
+        if condition.status != ConditionStatus.TRUE and condition.type not in ENDS:
             return
         if condition.type == "Ready" and condition.reason == "Complete":
             return
@@ -67,6 +71,6 @@ def event(key: ObjectKey, uid: str, condition: Condition, instance: str, now: da
         "eventTime": now.isoformat(timespec="microseconds").replace("+00:00", "Z"),
         "reportingController": CONTROLLER, "reportingInstance": instance[:128],
         "action": "Reconcile", "reason": condition.reason, "note": condition.message[:1024],
-        "type": "Warning" if condition.type in BAD else "Normal",
+        "type": "Warning" if condition.type in BAD and condition.status == ConditionStatus.TRUE else "Normal",
         "regarding": {"apiVersion": API_VERSION, "kind": str(key.kind), "namespace": key.namespace, "name": key.name, "uid": uid},
     }  # fmt: skip

@@ -11,7 +11,7 @@ from typing import Any
 from headrace.api.crds import PLURALS
 from headrace.api.edits import spec_digest
 from headrace.api.objects import RunObject
-from headrace.api.run_report import LOST_HEAD, ReportPhase
+from headrace.api.run_report import LOST_HEAD, Hangs, ReportPhase
 from headrace.api.status import FINISHED, Incident, Phase, RunStatus
 from headrace.plan import gang, labels, run_conditions
 from headrace.plan.names import short_digest
@@ -152,6 +152,8 @@ def _supervise(kind: RunKind, observed: Observed, now: datetime) -> RunStatus:
         )
     if (lost := _newly_lost(observed)) and not (head and head.live and head.live.phase in ENDING):
         return _count_lost_worker(observed, lost, now)
+    if head and head.live and head.live.hangs and head.live.hangs.count > status.hangs:
+        return _count_hangs(status, head.live.hangs, now)
     if (moment := gives_back_at(observed, kind.workers(resource.spec))) and now >= moment:
         return _given_back(resource, now)
     if gang.is_outdated(observed, kind.workers(resource.spec)):
@@ -224,6 +226,7 @@ def _suspended(status: RunStatus, now: datetime) -> RunStatus:
         active_seconds=active_seconds(status, now),
         attempt_time=None,
         lost_pods=(),
+        hangs=0,
     )
 
 
@@ -235,6 +238,7 @@ def _next_attempt(status: RunStatus, now: datetime, **changes: Any) -> RunStatus
         active_seconds=active_seconds(status, now),
         attempt_time=None,
         lost_pods=(),
+        hangs=0,
         **changes,
     )
 
@@ -289,6 +293,14 @@ def _count_lost_worker(observed: Observed, lost: Pod, now: datetime) -> RunStatu
         return _exhausted(status, now, ending, spent)
     counted = (*status.lost_pods, lost.uid)[-KEPT_LOST_PODS:]
     return _noted(_change(status, lost_pods=counted, **counter), ending.reason, ending.message, now)
+
+
+def _count_hangs(status: RunStatus, hangs: Hangs, now: datetime) -> RunStatus:
+    """Noted, and given time to go on: the head has seen to it, and no pod has ended."""
+    more = hangs.count - status.hangs - 1
+    others = f", as {'was 1 other' if more == 1 else f'were {more} others'} before" if more else ""
+    message = f"the worker on {hangs.pod} was ended, and another started in its place{others}: {hangs.why}; if that happens again look at its node"
+    return _noted(_change(status, hangs=hangs.count, progress_time=now), "WorkerHung", message, now)
 
 
 def _noted(status: RunStatus, reason: str, message: str, now: datetime, attempt: int | None = None) -> RunStatus:

@@ -1,11 +1,12 @@
 """The conditions of a run: what holds, why, and what to do about it, for kubectl wait, kstatus and people."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from headrace.api.meta import Condition, ConditionStatus
 from headrace.api.pods import Workers
-from headrace.api.status import FINISHED, Phase, RunStatus
+from headrace.api.run_report import Straggler
+from headrace.api.status import FINISHED, Phase, RunStatus, TrainJobStatus
 from headrace.plan import gang, labels
 from headrace.plan.conditions import QUOTA, Fact, find, refused, settle
 from headrace.plan.run_progress import is_of_attempt
@@ -14,6 +15,8 @@ from headrace.plan.values import Observed, Pod, PodPhase
 Reason = tuple[str, str, bool]
 ELASTIC = "workers come and go while the others train on"
 FIXED = "when workers come or go the group saves, and another goes on from there"
+NAMED = 3
+"""So many stragglers are named; the status has all."""
 HELD = "if its node is lost, delete the Node object; if a finalizer holds it, see who set that"
 """What to do about a pod that does not go; two attempts never run at once."""
 
@@ -38,6 +41,7 @@ def _facts(observed: Observed, status: RunStatus, workers: Workers, waiting: Rea
         Fact("Progressing", status.phase in (Phase.STARTING, Phase.RUNNING), reason, message),
     ]  # fmt: skip
     facts.extend(_elastic(observed, status))
+    facts.extend(_straggling(observed, status))
     blocked = refused(observed.refusals)
     if blocked:
         facts.append(blocked)
@@ -46,7 +50,7 @@ def _facts(observed: Observed, status: RunStatus, workers: Workers, waiting: Rea
         facts.append(Fact("Stalled", True, reason, message))
     elif status.phase not in FINISHED and status.phase != Phase.SUSPENDED:
         facts.append(Fact("Reconciling", True, reason, message))
-    if status.incidents and not failed and (status.restarts or status.disruptions):
+    if status.incidents and not failed and (status.restarts or status.disruptions or status.hangs):
         last = status.incidents[-1]
         facts.append(
             Fact(
@@ -72,6 +76,34 @@ def _elastic(observed: Observed, status: RunStatus) -> Iterable[Fact]:
         )
     elif before:
         yield Fact("Elastic", before.status == ConditionStatus.TRUE, before.reason, before.message)
+
+
+def _straggling(observed: Observed, status: RunStatus) -> Iterable[Fact]:
+    """Who holds the others up; once that was said, also that nobody does any more."""
+    if not isinstance(status, TrainJobStatus) or status.phase != Phase.RUNNING:
+        return
+    there = {pod.name for pod in observed.pods if is_of_attempt(pod, status) and not pod.deleting}
+    slow = [each for each in status.stragglers if each.pod in there]
+    if slow:
+        yield Fact("Straggling", True, "WorkerSlow", _slow(slow))
+    elif find(observed.object.status.conditions, "Straggling"):
+        yield Fact("Straggling", False, "AllKeepUp", "no worker holds the others up")
+
+
+def _slow(slow: Sequence[Straggler]) -> str:
+    """Which they are, by how much, and what to do."""
+    worst, *others = sorted(slow, key=lambda each: (-each.step_seconds, each.pod))
+    also = [f"{each.pod} ({_times(each)})" for each in others[: NAMED - 1]]
+    more = [f"{len(slow) - NAMED} more"] if len(slow) > NAMED else []
+    slower = f"; slow are also {', '.join([*also, *more])}" if others else ""
+    return (
+        f"{worst.pod} is busy for {worst.step_seconds:.3g} s of a step, {_times(worst)} the workers' median, and all wait for it"
+        f"{slower}; look at its node, or delete the pod to have it replaced"
+    )
+
+
+def _times(straggler: Straggler) -> str:
+    return f"{straggler.step_seconds / straggler.median_step_seconds:.1f} times"
 
 
 def _now(observed: Observed, status: RunStatus, workers: Workers, waiting: Reason | None) -> tuple[str, str]:

@@ -1,11 +1,12 @@
 """What the head makes of the board's notes."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from headrace.api.run_report import CheckpointReference
+from headrace.api.run_report import CheckpointReference, Hangs, Straggler
 from headrace_workers.faults import RunFault
 from headrace_workers.pod import Pod
 from headrace_workers.report import Reporter
@@ -14,6 +15,7 @@ from headrace_workers.train.account import RESTARTS_WITHOUT_PROGRESS, Account
 from headrace_workers.train.board import GroupStarted, RankError, RankFault, Saved
 from headrace_workers.train.events import EventLog
 from headrace_workers.train.progress import FitResult, Snapshot
+from headrace_workers.train.stragglers import WINDOW_SECONDS, Stragglers
 
 
 class Scene:
@@ -22,7 +24,7 @@ class Scene:
     def __init__(self, folder: Path) -> None:
         self.storage = Folder(f"file://{folder}")
         self.reporter = Reporter(Pod.from_environment({"HEADRACE_TERMINATION_LOG": str(folder / "end")}), self.storage)
-        self.account = Account(self.reporter, self.storage, EventLog(self.storage, 1))
+        self.account = Account(self.reporter, self.storage, EventLog(self.storage, 1), Stragglers(1.5, 64))
 
     def steps(self) -> list[int]:
         return [json.loads(line)["step"] for line in self.storage.read("curve.jsonl").splitlines()]
@@ -111,6 +113,32 @@ def test_a_group_ends_saved_or_with_a_result(scene: Scene) -> None:
     assert (scene.reporter.current.stage, scene.reporter.current.workers) == ("regrouping", 0)
     scene.account.hear(FitResult({"accuracy": 1.0}, 100))
     assert scene.account.result and scene.account.result.step == 100
+
+
+def test_who_straggles_is_in_the_report(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With its figures, once the ranks have said for a whole window how long they are busy; no longer than it is there."""
+    now = 100.0
+    monkeypatch.setattr("headrace_workers.train.account.time.monotonic", lambda: now)
+
+    def told(busy: dict[str, float]) -> list[Straggler]:
+        scene.account.hear(replace(snapshot(10), point=False, busy=busy))
+        return list(scene.reporter.current.stragglers)
+
+    while now < 100.0 + WINDOW_SECONDS:
+        assert told({"w-0": 0.02, "w-1": 0.02, "w-2": 0.08}) == []
+        now += 0.5
+    assert told({"w-0": 0.02, "w-1": 0.02, "w-2": 0.08}) == [
+        Straggler(pod="w-2", step_seconds=0.08, median_step_seconds=0.02)
+    ]
+    assert told({"w-0": 0.02, "w-1": 0.02}) == []
+
+
+def test_who_hung_is_counted(scene: Scene) -> None:
+    """The report has how many there were, and the last one with how that was seen."""
+    assert scene.reporter.current.hangs is None
+    scene.account.hung("w-0", "it has not answered for 5 s")
+    scene.account.hung("w-1", "the others have waited for it for 60 s")
+    assert scene.reporter.current.hangs == Hangs(count=2, pod="w-1", why="the others have waited for it for 60 s")
 
 
 def test_tensorboard_reads_the_events(scene: Scene, tmp_path: Path) -> None:

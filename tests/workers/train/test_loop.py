@@ -1,7 +1,9 @@
-"""One rank's training loop, alone."""
+"""One rank's training loop: alone, and among others that are threads."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from statistics import median
 
 import pytest
 import torch
@@ -10,9 +12,13 @@ from headrace.api.train_job import TrainJobSpec
 from headrace_workers.faults import Interrupted, RunFault
 from headrace_workers.storage import Folder
 from headrace_workers.train.checkpoints import OPTIMIZER, WEIGHTS, Checkpoints
+from headrace_workers.train.compression.base import Wire
 from headrace_workers.train.dataset import LoadedDataset, Split
 from headrace_workers.train.loop import FitResult, Group, Snapshot, fit
 from tests.workers.train.builders import blobs, train_spec
+from tests.workers.train.threads import wires_of_threads
+
+PAUSE = 0.25
 
 
 def never() -> bool:
@@ -182,3 +188,26 @@ def test_numbers_are_learnt_with_the_squared_error(tmp_path: Path) -> None:
     with pytest.raises(RunFault) as caught:
         train(tmp_path / "other", train_spec(loss=loss), data)
     assert caught.value.reason == "MetricNotApplicable"
+
+
+@pytest.mark.parametrize("compression", [{"none": {}}, {"int4": {"block": 64}}, {"diLoCo": {"localSteps": 4}}], ids=str)
+def test_ranks_hear_how_long_each_was_busy(tmp_path: Path, compression: dict[str, object]) -> None:
+    """Of three ranks one sleeps in its forward pass: it alone was busy for so long, though a step took all as long."""
+    pauses, heard, data = (0.0, PAUSE, 0.0), [], blobs()
+
+    class Named(Group):
+        """Knows its pods."""
+
+        pods = ("a", "b", "c")
+
+    def work(rank: int, wire: Wire) -> None:
+        model = {"module": "tests.workers.train.user_models:slow", "parameters": {"seconds": pauses[rank]}}
+        spec = train_spec(epochs=2, model=model, compression=compression)
+        storage = Folder(f"file://{tmp_path}")
+        fit(spec, data, storage, group=Named(rank, 3, wire=wire), on_progress=heard.append, should_stop=never)
+
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(work, range(3), wires_of_threads(3)))
+    busy = {pod: median(snapshot.busy[pod] for snapshot in heard) for pod in "abc"}
+    assert busy["b"] >= PAUSE > max(busy["a"], busy["c"]) > 0
+    assert median(snapshot.rate for snapshot in heard) <= 1 / PAUSE

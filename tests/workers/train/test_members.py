@@ -129,9 +129,9 @@ def test_one_that_has_not_trained_may_go_at_once(open_scene: Any) -> None:
     assert scene.members.left == {"b", "stranger"}
 
 
-@pytest.mark.parametrize(("still", "ended"), [(59.0, False), (61.0, True)])
+@pytest.mark.parametrize(("still", "ended"), [(53.0, False), (55.0, True)])
 def test_one_that_all_others_wait_for_is_ended(open_scene: Any, still: float, ended: bool) -> None:
-    """After as long as a run may stall, and only that one."""
+    """Before the run has stalled for a minute and the operator starts it again, and only that one."""
     scene = open_scene()
     first, second = scene.add("a", "b")
     for pod, waits in (("a", True), ("b", False)):
@@ -139,6 +139,22 @@ def test_one_that_all_others_wait_for_is_ended(open_scene: Any, still: float, en
         scene.entry(pod).last = Pulse(still, waits)
     scene.members._end_who_hangs()
     assert (first.ended, second.ended) == (False, ended)
+
+
+def test_one_that_hung_is_told_once_it_has_ended(open_scene: Any) -> None:
+    """With how that was seen; one that is lost otherwise did not hang, and neither did one that was to leave."""
+    scene = open_scene()
+    for number, pod in enumerate(("a", "b", "c", "d")):
+        scene.add(pod)
+        scene.members.trains(pod)
+        scene.entry(pod).last = Pulse(61.0, waits=number < 2)
+    scene.entry("d").leaves = True
+    scene.members._end_who_hangs()
+    scene.members._end_who_hangs()
+    assert scene.members.hung == []
+    for pod in ("a", "c", "d"):
+        scene.members._lost(scene.entry(pod), "The actor died")
+    assert scene.members.hung == [("c", "the others have waited for it for 54 s")]
 
 
 def test_ranks_that_all_wait_are_let_be(open_scene: Any) -> None:

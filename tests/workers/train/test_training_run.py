@@ -70,6 +70,8 @@ def test_a_worker_that_hangs_is_ended(open_pods: Any) -> None:
     psutil.wait_procs([process], timeout=SECONDS)
     assert not process.is_running()
     again = pods.wait_until(lambda now: now.progress.step > report.progress.step + 300, SECONDS)
+    assert again.hangs and (again.hangs.count, again.hangs.pod) == (1, "worker-1")
+    assert again.hangs.why.startswith("it has not answered for")
     assert (again.workers, again.group_restarts, again.resumed_from) == (2, 0, None)
 
 

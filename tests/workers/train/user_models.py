@@ -1,5 +1,7 @@
 """Networks as users write them, good and bad."""
 
+import time
+
 import torch
 
 
@@ -22,6 +24,26 @@ class FailsInStep3(torch.nn.Module):
 def fails_in_step_3() -> torch.nn.Module:
     """A network with a bug."""
     return FailsInStep3()
+
+
+class Slow(torch.nn.Module):
+    """Sleeps in every forward pass of training."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__()
+        self.linear = torch.nn.Linear(8, 3)
+        self.seconds = seconds
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        """(n, 8) to (n, 3)."""
+        if self.training:
+            time.sleep(self.seconds)
+        return self.linear(inputs)
+
+
+def slow(seconds: float) -> torch.nn.Module:
+    """A network that takes its time."""
+    return Slow(seconds)
 
 
 def linear(inputs: int, outputs: int) -> torch.nn.Module:

@@ -28,6 +28,7 @@ from headrace_workers.train.publish import publish_model, published_version
 from headrace_workers.train.rank import RankWork
 from headrace_workers.train.ray_group import RayGroup, import_early, prepare_environment
 from headrace_workers.train.starting_weights import Start, completed, find_start
+from headrace_workers.train.stragglers import Stragglers
 from headrace_workers.train.supported import require_supported
 from headrace_workers.train.workers_of_run import wait_for_group
 
@@ -52,7 +53,7 @@ def train(head: Head) -> dict[str, Any]:
     require_supported(spec)
     weights = start.weights if start else None
     result = train_on_workers(head, spec, dataset, weights)
-    head.reporter.update(stage="publishing")
+    head.reporter.update(stage="publishing", stragglers=())
     version = publish_model(
         head.spec.identity,
         spec,
@@ -109,7 +110,8 @@ def train_on_workers(
         checkpoint_folder(head.spec, spec, head.storage).uri,
         weights.model_dump_json() if weights else "",
     )
-    account = Account(head.reporter, head.storage, EventLog(head.storage, head.spec.identity.attempt))
+    events = EventLog(head.storage, head.spec.identity.attempt)
+    account = Account(head.reporter, head.storage, events, Stragglers(spec.stragglers.factor, spec.batch_size))
     elastic = importlib.util.find_spec("torchft") is not None
     head.reporter.update(elastic=elastic)
     if elastic:
@@ -154,6 +156,8 @@ def accompany(head: Head, board: Any, members: Members, account: Account) -> Non
             account.between_groups()
         while members.left:
             departures.let_go(members.left.pop())
+        while members.hung:
+            account.hung(*members.hung.pop(0))
         time.sleep(POLL_SECONDS)
 
 

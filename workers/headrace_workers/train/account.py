@@ -5,14 +5,16 @@ It decides nothing about pods: a run that cannot go on ends with a reason, and t
 
 import json
 import logging
+import time
 
-from headrace.api.run_report import Progress, ReportPhase
+from headrace.api.run_report import Hangs, Progress, ReportPhase
 from headrace_workers.faults import RunFault
 from headrace_workers.report import Reporter
 from headrace_workers.storage import Folder
 from headrace_workers.train.board import GroupChanged, GroupStarted, Note, RankError, RankFault, Ready, Saved, Trains
 from headrace_workers.train.events import EventLog
 from headrace_workers.train.progress import FitResult, Snapshot
+from headrace_workers.train.stragglers import Stragglers
 
 CURVE = "curve.jsonl"
 RESTARTS_WITHOUT_PROGRESS = 5
@@ -26,13 +28,13 @@ class Account:
     `result` is set once training is done, `saved` once a group has stopped on request, `world_size` while one trains.
     """
 
-    def __init__(self, reporter: Reporter, storage: Folder, events: EventLog) -> None:
+    def __init__(self, reporter: Reporter, storage: Folder, events: EventLog, stragglers: Stragglers) -> None:
         """Starts before the first group."""
         self.result: FitResult | None = None
         self.groups = 0
         self.world_size = 0
         self.saved = False
-        self._reporter, self._storage, self._events = reporter, storage, events
+        self._reporter, self._storage, self._events, self._stragglers = reporter, storage, events, stragglers
         self._step = 0
         self._fruitless = 0
         self._last_error = ""
@@ -63,6 +65,11 @@ class Account:
         self.saved, self.world_size = False, 0
         self._fruitless = 0
         self._reporter.update(stage="regrouping", workers=0)
+
+    def hung(self, pod: str, why: str) -> None:
+        """A member hung, and was ended; another starts in its place."""
+        before = self._reporter.current.hangs
+        self._reporter.update(hangs=Hangs(count=before.count + 1 if before else 1, pod=pod, why=why))
 
     @property
     def eta_seconds(self) -> float | None:
@@ -119,9 +126,20 @@ class Account:
             skipped_steps=note.skipped_steps,
             **changes,
         )
+        self._stragglers.hear(note.busy, 1 / note.rate if note.rate > 0 else 0.0, time.monotonic())
+        self._tell_stragglers()
         if note.point:
             self._reporter.record(note.step, note.values)
             self._events.record(note.step, note.values)
+
+    def _tell_stragglers(self) -> None:
+        found, before = self._stragglers.found, {each.pod for each in self._reporter.current.stragglers}
+        self._reporter.update(stragglers=found)
+        for each in found:
+            if each.pod not in before:
+                logger.warning("worker %s straggles: it is busy for %.3g s a step, where the median is %.3g s", each.pod, each.step_seconds, each.median_step_seconds)  # fmt: skip
+        for pod in sorted(before - {each.pod for each in found}):
+            logger.info("worker %s straggles no longer", pod)
 
 
 def keep_until(storage: Folder, step: int) -> None:

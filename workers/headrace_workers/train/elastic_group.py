@@ -60,6 +60,11 @@ class ElasticGroup(Group):
         self._seen_moves, self._seen_at = -1, time.monotonic()
 
     @property
+    def pods(self) -> tuple[str, ...]:
+        """As the members are named."""
+        return tuple(member.pod for member in self._membership.members) if self._membership else ()
+
+    @property
     def fewest(self) -> int:
         """As the manifest says."""
         return self._meeting.fewest

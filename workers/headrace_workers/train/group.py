@@ -44,6 +44,11 @@ class Group:
         return self.rank == 0
 
     @property
+    def pods(self) -> tuple[str, ...]:
+        """The pods of the ranks in their order, where ranks know them."""
+        return ()
+
+    @property
     def fewest(self) -> int:
         """As many ranks must be left for training to go on."""
         return self.world_size

@@ -24,6 +24,7 @@ from headrace_workers.train.losses import Criterion
 from headrace_workers.train.matching import is_under, matched, require_known
 from headrace_workers.train.optimizers import optimizer_of, optimizer_tensors, restore_optimizer
 from headrace_workers.train.order import seed_everything, share
+from headrace_workers.train.own_time import OwnTime
 from headrace_workers.train.precision import SCALE, LossScale
 
 INNER = "inner/"
@@ -65,11 +66,13 @@ class Learner:
         self.network.to(group.device)
         self._buffers = [each for each in inner.buffers() if each.is_floating_point()]
         self._bucket = Bucket(trainable)
+        self.own_time = OwnTime(group.device)
+        self._wire = self.own_time.watched(group.wire)
         # With topK it is the exchange that has the momentum: what is not sent has none.
         takes_momentum = bool(spec.compression.top_k) and spec.optimizer.name == OptimizerName.SGD
         momentum = spec.optimizer.momentum if takes_momentum else 0.0
         self._exchange = (
-            exchange_of(spec.compression, group.world_size, group.rank, spec.seed, group.wire, momentum)
+            exchange_of(spec.compression, group.world_size, group.rank, spec.seed, self._wire, momentum)
             if group.changes or group.world_size > 1
             else None
         )
@@ -144,8 +147,9 @@ class Learner:
     def _all_finite(self) -> bool:
         """Whether the step can be taken. Ranks that exchange gradients agree on that first: what an exchange has kept of one that is not finite would spoil all that follow."""
         lost = (~self._bucket.flat.isfinite().all()).double().reshape(1)
-        exchanges = self._exchange and not self._rounds
-        return not (self._group.add_up(lost) if exchanges else lost).any()
+        if self._exchange and not self._rounds and self._group.world_size > 1:
+            self._wire.add_up(lost)
+        return not lost.any()
 
     def _skip(self, step: int, scale: LossScale) -> None:
         tried = scale.value
@@ -243,6 +247,7 @@ class Learner:
 
     def take_over(self, common: Mapping[str, torch.Tensor], traffic: Traffic) -> None:
         """Has the same as the rank that had this in common with all others."""
+        self.own_time.forget()
         weights, moments, exchange = (_named(common, start) for start in (NETWORK, MOMENTS, EXCHANGE))
         self.network.network.load_state_dict(weights)
         restore_optimizer(self._optimizer, self.network.network, moments)

@@ -137,6 +137,7 @@ class Training:
         self._leaving: tuple[int, ...] = ()
         """The ranks that go after the next step, at which everybody pays what it owes."""
         self._saved: CheckpointReference | None = None
+        self._busy: dict[str, float] = {}
         self.moves = 0
         """How many were made: who made fewer than others is behind."""
         self.stopping = self.regroups = False
@@ -189,6 +190,7 @@ class Training:
         common, tensors = unpacked(data)
         self._learner.take_over(tensors, common.traffic)
         self._window = Window(common.window_loss, common.window_steps, common.rate)
+        self._busy = {}
         self._pending = tuple(Move(each) for each in common.pending)
         self._agreed_step, self._next_talk, self._tells = common.agreed_step, common.next_talk, common.tells
         self._curve, self._point, self._saved = common.curve, common.point, common.saved
@@ -220,7 +222,8 @@ class Training:
         """One step on the next global batch."""
         step = self.step + 1
         batch = self._order.batch(step)
-        learned = self._learner.learn(step, batch, pays=bool(self._leaving))
+        with self._learner.own_time.counting():
+            learned = self._learner.learn(step, batch, pays=bool(self._leaving))
         if self._agrees:
             self._agreed_step = self.step
         self.step = step
@@ -242,7 +245,8 @@ class Training:
 
     def _finish_round(self) -> tuple[Move, ...]:
         """Exchanges how far the ranks went since they last had the same parameters."""
-        self._learner.finish_round(self.step - self._agreed_step, pays=bool(self._leaving))
+        with self._learner.own_time.counting():
+            self._learner.finish_round(self.step - self._agreed_step, pays=bool(self._leaving))
         return ()
 
     @property
@@ -280,18 +284,24 @@ class Training:
         return ()
 
     def _talk(self) -> tuple[Move, ...]:
-        """Adds up the losses over the ranks and hears what any of them wants; RunFault if the loss is lost."""
-        group = self._group
-        goes = torch.zeros(group.world_size, dtype=torch.float64)
+        """Adds up the losses over the ranks, and hears how long each was busy and what it wants; RunFault if the loss is lost."""
+        group, window, own_time = self._group, self._window, self._learner.own_time
+        # First: on CUDA it waits for all steps to be done, which the times of their ends need.
+        losses = window.share
+        goes, busy = torch.zeros(2, group.world_size, dtype=torch.float64)
         goes[group.rank] = float(group.wants_to_leave)
+        busy[group.rank] = own_time.seconds / max(window.own_steps, 1)
         wishes = torch.tensor([float(self._should_stop()), float(group.wants_others)], dtype=torch.float64)
-        heard = group.add_up(torch.cat([self._window.share, wishes, goes]))
+        heard = group.add_up(torch.cat([losses, wishes, goes, busy]))
         loss, steps, seconds, stops, others = (float(value) for value in heard[:5])
         if not math.isfinite(loss):
             message = f"the training loss is {loss} at step {self.step}; lower optimizer.learningRate, or look for values that are not finite in the dataset"
             raise RunFault("LossNotFinite", message)
-        self._next_talk = self.step + self._window.take(loss, steps, seconds / group.world_size)
-        self._leaving = tuple(int(rank) for rank in heard[5:].nonzero().flatten())
+        self._next_talk = self.step + window.take(loss, steps, seconds / group.world_size)
+        own_time.forget()
+        goes, busy = heard[5:].view(2, -1)
+        self._busy = dict(zip(group.pods, busy.tolist(), strict=False))
+        self._leaving = tuple(int(rank) for rank in goes.nonzero().flatten())
         left = group.world_size - len(self._leaving)
         self.stopping, self.regroups = stops > 0 or left == 0, others > 0
         return (Move.SAVE,) if self.stopping or left < group.fewest else ()
@@ -362,4 +372,5 @@ class Training:
         return Snapshot(
             self.step, self.total, epoch, loss, self._window.rate, self.metrics, self._point, self._saved, self.traffic,
             self._learner.skipped_steps,
+            self._busy,
         )  # fmt: skip

@@ -30,6 +30,8 @@ MOST_TIMEOUT_SECONDS = 60.0
 """A collective takes no longer, unless a run may stall for less."""
 TOGETHER_SECONDS = 5.0
 """One that is ready to join waits so long for others that are about to be: each time somebody joins, all others wait."""
+SOONER_SECONDS = 30.0
+"""So much sooner than a run may stall, or a tenth of that, a member that hangs is ended: then the operator starts all again."""
 LOSSES_WITHOUT_PROGRESS = 5
 
 logger = logging.getLogger(__name__)
@@ -51,6 +53,8 @@ class Entry:
     pulse: Any = None
     """The reference to an answer that is awaited, for `unanswered` looks."""
     unanswered: int = 0
+    hangs: str = ""
+    """Why it is ended, if that is because it hangs."""
     has_answered: bool = False
     last: Pulse = field(default_factory=lambda: Pulse(0.0, waits=True))
 
@@ -64,9 +68,10 @@ class Members:
 
         assert run.train is not None
         self._run, self._work = run, work
-        self._stall_seconds = run.train.stall_seconds
+        stall = float(run.train.stall_seconds)
+        self._patience = stall - min(SOONER_SECONDS, stall / 10)
         self._lighthouse, address = start_lighthouse(host, run.min_workers)
-        timeout = min(MOST_TIMEOUT_SECONDS, float(self._stall_seconds))
+        timeout = min(MOST_TIMEOUT_SECONDS, stall)
         self._meeting = Meeting(address, secrets.token_urlsafe(32), run.min_workers, timeout)
         self._entries: dict[str, Entry] = {}
         self._gone: set[str] = set()
@@ -76,6 +81,8 @@ class Members:
         self._error = "a worker was lost"
         self.left: set[str] = set()
         """Pods that may go."""
+        self.hung: list[tuple[str, str]] = []
+        """Pods whose member hung and has ended, each with how that was seen."""
 
     @property
     def ended(self) -> bool:
@@ -188,8 +195,10 @@ class Members:
         if entry.leaves:
             self.left.add(entry.pod)
             return
+        if entry.hangs:
+            self.hung.append((entry.pod, entry.hangs))
         self._losses += 1
-        self._error = f"{entry.pod}: {why}"
+        self._error = f"{entry.pod}: {entry.hangs or why}"
         logger.warning("worker %s is lost: %s", entry.pod, why)
         if self._losses > LOSSES_WITHOUT_PROGRESS:
             message = f"{self._losses} workers were lost without one step done; the last was {self._error}"
@@ -228,15 +237,19 @@ class Members:
             entry.pulse = entry.actor.pulse.remote()
         entry.unanswered += 1
         if entry.unanswered > (SILENT_LOOKS if entry.has_answered else START_LOOKS):
-            self._end(entry, f"it has not answered for {entry.unanswered * LOOK_SECONDS:.0f} s")
+            self._end_hanging(entry, f"it has not answered for {entry.unanswered * LOOK_SECONDS:.0f} s")
 
     def _end_who_hangs(self) -> None:
-        """Ends the members that all others have been waiting for longer than a run may stall."""
+        """Ends the members that all others have been waiting for nearly as long as a run may stall."""
         training = [entry for entry in self._entries.values() if entry.trains]
         hanging = [entry for entry in training if not entry.last.waits]
-        if len(hanging) < len(training) and all(entry.last.still_seconds > self._stall_seconds for entry in training):
+        if len(hanging) < len(training) and all(entry.last.still_seconds > self._patience for entry in training):
             for entry in hanging:
-                self._end(entry, f"the others have waited for it for {self._stall_seconds:g} s")
+                self._end_hanging(entry, f"the others have waited for it for {self._patience:g} s")
+
+    def _end_hanging(self, entry: Entry, why: str) -> None:
+        entry.hangs = why
+        self._end(entry, why)
 
     def _end(self, entry: Entry, why: str) -> None:
         import ray

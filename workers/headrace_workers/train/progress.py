@@ -10,7 +10,9 @@ class Snapshot:
     """The state of a run at one step, as rank 0 sees it.
 
     `loss` is the mean training loss since the last point of the curve. `metrics` is set where an evaluation was made,
-    `point` where the step belongs to the curve, `checkpoint` where one was just saved. `skipped_steps` changed nothing: their gradients were not finite in float16.
+    `point` where the step belongs to the curve, `checkpoint` where one was just saved. `skipped_steps` changed nothing:
+    their gradients were not finite in float16. `busy` has the seconds of a step that each pod was busy itself since ranks
+    last talked, where ranks know their pods.
     """
 
     step: int
@@ -23,6 +25,7 @@ class Snapshot:
     checkpoint: CheckpointReference | None = None
     traffic: Traffic = field(default_factory=Traffic)
     skipped_steps: int = 0
+    busy: dict[str, float] = field(default_factory=dict)
 
     @property
     def values(self) -> dict[str, float]:

@@ -40,6 +40,11 @@ class Member:
     last: tuple[str, ...] = ()
     """Who was with it in its last group."""
 
+    @property
+    def pod(self) -> str:
+        """The pod that it is on."""
+        return self.identity.partition("-")[2]
+
 
 @dataclass(frozen=True)
 class Membership:

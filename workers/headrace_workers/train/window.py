@@ -21,7 +21,8 @@ class Window:
         self.rate = rate
         self._share: torch.Tensor | None = None
         self._share_steps = 0.0
-        self._own_steps = 0
+        self.own_steps = 0
+        """This rank's, since the last talk."""
         self._since = time.monotonic()
 
     def add(self, share: torch.Tensor, part: float, *, skipped: bool = False) -> None:
@@ -29,7 +30,7 @@ class Window:
 
         A step that was skipped because its very loss was lost has nothing to say.
         """
-        self._own_steps += 1
+        self.own_steps += 1
         if skipped and not share.isfinite():
             return
         self._share = share.double() if self._share is None else self._share + share
@@ -41,7 +42,7 @@ class Window:
 
         A rank that is lost takes its shares of both along, so that the mean stays one.
         """
-        seconds = (time.monotonic() - self._since) / max(self._own_steps, 1)
+        seconds = (time.monotonic() - self._since) / max(self.own_steps, 1)
         loss = 0.0 if self._share is None else float(self._share)
         return torch.tensor([loss, self._share_steps, seconds], dtype=torch.float64)
 
@@ -50,7 +51,7 @@ class Window:
         self.loss += loss
         self.steps += steps
         self.rate = 1.0 / seconds_a_step if seconds_a_step > 0 else 0.0
-        self._share, self._share_steps, self._own_steps, self._since = None, 0.0, 0, time.monotonic()
+        self._share, self._share_steps, self.own_steps, self._since = None, 0.0, 0, time.monotonic()
         return min(MOST_STEPS_BETWEEN_TALKS, max(1, int(TALK_SECONDS * self.rate)))
 
     @property
