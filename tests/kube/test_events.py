@@ -13,8 +13,8 @@ from tests.kube.fake_api import FakeApi
 KEY = ObjectKey(Kind.TRAIN_JOB, "default", "digits")
 
 
-def condition(kind="Failed", status=ConditionStatus.TRUE, reason="StorageFull"):
-    return Condition(type=kind, status=status, reason=reason, message="free space", last_transition_time=datetime(2026, 1, 1, tzinfo=UTC))  # fmt: skip
+def condition(kind="Failed", status=ConditionStatus.TRUE, reason="StorageFull", message="free space"):
+    return Condition(type=kind, status=status, reason=reason, message=message, last_transition_time=datetime(2026, 1, 1, tzinfo=UTC))  # fmt: skip
 
 
 async def posted(*conditions, allowed=True):
@@ -38,6 +38,7 @@ async def test_an_event_says_what_the_condition_says():
     ("told", "count"),
     [
         pytest.param([condition(), condition()], 1, id="the same fact twice"),
+        pytest.param([condition("RolledBack", message=f"to step {step}") for step in (20, 10)], 2, id="the same with another sentence"),
         pytest.param([condition(status=ConditionStatus.FALSE)], 0, id="what does not hold"),
         pytest.param([condition("Reconciling")], 0, id="what nobody wants to see"),
         pytest.param([condition("Ready", reason="Complete"), condition("Complete", reason="Complete")], 1, id="the end is told once"),

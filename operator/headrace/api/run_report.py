@@ -65,6 +65,23 @@ class Traffic(Model):
     method: Annotated[str | None, Field(description="How gradients travel now, where compression is auto.")] = None
 
 
+class RolledBack(Model):
+    """A divergence of the training loss that was undone."""
+
+    from_step: Annotated[int, Field(ge=0, description="The step at which the ranks knew of it.")]
+    to_step: Annotated[
+        int, Field(ge=0, description="The step of the checkpoint that they went back to; 0 is the start.")
+    ]
+    learning_rate: Annotated[float, Field(gt=0.0, description="The learning rate since.")]
+    reason: Annotated[str, Field(pattern=r"^[A-Z][A-Za-z0-9]*$", description="What diverged, in one word.")]
+    message: Annotated[str, Field(max_length=512, description="What diverged, in a few words.")]
+
+    @property
+    def sentence(self) -> str:
+        """What happened, for a person."""
+        return f"{self.message}; training went back from step {self.from_step} to {self.to_step} and goes on with learning rate {self.learning_rate:g}"
+
+
 class Records(Model):
     """Where every record went: read = written + filtered + duplicates + quarantined, not counting augmented copies."""
 
@@ -140,6 +157,8 @@ class RunReport(Model):
     lost_local_steps: Annotated[
         int, Field(ge=0, description="Steps that lost workers had taken alone and not shared yet.")
     ] = 0
+    roll_backs: Annotated[int, Field(ge=0, description="How often the training went back, as its loss diverged.")] = 0
+    rolled_back: Annotated[RolledBack | None, Field(description="The last time that it did.")] = None
     trials: Trials | None = None
     best_trial: BestTrial | None = None
     dataset: DatasetVersion | None = None

@@ -11,7 +11,16 @@ from pydantic import Field
 from headrace.api.artifacts import DatasetVersion, ModelVersion
 from headrace.api.base import Model
 from headrace.api.meta import Condition, Time
-from headrace.api.run_report import BestTrial, CheckpointReference, CurvePoint, Progress, Records, Traffic, Trials
+from headrace.api.run_report import (
+    BestTrial,
+    CheckpointReference,
+    CurvePoint,
+    Progress,
+    Records,
+    RolledBack,
+    Traffic,
+    Trials,
+)
 
 
 class Phase(StrEnum):
@@ -107,6 +116,10 @@ class TrainJobStatus(RunStatus):
     """The status of a TrainJob."""
 
     model: Annotated[ModelVersion | None, Field(description="The model version of the last complete run.")] = None
+    roll_backs: Annotated[
+        int, Field(ge=0, description="How often the run went back to a checkpoint, as its loss diverged.")
+    ] = 0
+    rolled_back: Annotated[RolledBack | None, Field(description="The last time that it did.")] = None
 
 
 class TuneJobStatus(RunStatus):

@@ -5,11 +5,11 @@ from datetime import datetime
 
 from headrace.api.meta import Condition, ConditionStatus
 from headrace.api.pods import Workers
-from headrace.api.status import FINISHED, Phase, RunStatus
+from headrace.api.status import FINISHED, Phase, RunStatus, TrainJobStatus
 from headrace.plan import gang, labels
 from headrace.plan.conditions import QUOTA, Fact, find, refused, settle
 from headrace.plan.run_progress import is_of_attempt
-from headrace.plan.values import Observed, Pod, PodPhase
+from headrace.plan.values import ROLLED_BACK, Observed, Pod, PodPhase
 
 Reason = tuple[str, str, bool]
 ELASTIC = "workers come and go while the others train on"
@@ -38,6 +38,7 @@ def _facts(observed: Observed, status: RunStatus, workers: Workers, waiting: Rea
         Fact("Progressing", status.phase in (Phase.STARTING, Phase.RUNNING), reason, message),
     ]  # fmt: skip
     facts.extend(_elastic(observed, status))
+    facts.extend(_rolled_back(status))
     blocked = refused(observed.refusals)
     if blocked:
         facts.append(blocked)
@@ -72,6 +73,13 @@ def _elastic(observed: Observed, status: RunStatus) -> Iterable[Fact]:
         )
     elif before:
         yield Fact("Elastic", before.status == ConditionStatus.TRUE, before.reason, before.message)
+
+
+def _rolled_back(status: RunStatus) -> Iterable[Fact]:
+    """That the training went back, how often, and the last time in a sentence."""
+    if isinstance(status, TrainJobStatus) and status.rolled_back:
+        last, count = status.rolled_back, status.roll_backs
+        yield Fact(ROLLED_BACK, True, last.reason, last.sentence + (f"; it is roll-back {count}" if count > 1 else ""))
 
 
 def _now(observed: Observed, status: RunStatus, workers: Workers, waiting: Reason | None) -> tuple[str, str]:

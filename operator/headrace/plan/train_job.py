@@ -24,13 +24,18 @@ def _payload(spec: TrainJobSpec) -> dict[str, Any]:
     return {"train": spec}
 
 
+def _shown(report: RunReport) -> dict[str, Any]:
+    """A head that has yet to start its workers does not know of earlier ones."""
+    return {"roll_backs": report.roll_backs, "rolled_back": report.rolled_back} if report.roll_backs else {}
+
+
 TRAIN_JOB = RunKind(
     module="headrace_workers.train",
     workers=lambda spec: spec.workers,
     find_input=find_input,
     publish=publish_models,
     payload=_payload,
-    shown=lambda _: {},
+    shown=_shown,
     result=model_result,
     stall_seconds=lambda spec: int(spec.stall_seconds),
     variables={environment.RAY_RUNTIME_ENV: "1"},

@@ -35,6 +35,7 @@ class Learner:
         self.network = Guarded(build_network(spec.model, data.shape, criterion.outputs), name, criterion.outputs)
         inner = self.network.network
         trainable = {name: each for name, each in inner.named_parameters() if each.requires_grad}
+        self.trained = tuple(trainable.values())
         if not trainable:
             raise RunFault("ModelFailed", f"{name} has no parameters to train; return a network that has")
         self.network.to(group.device)
@@ -108,6 +109,16 @@ class Learner:
             self._exchange.regroup(self._group.rank, self._group.world_size)
 
     @property
+    def learning_rate(self) -> float:
+        """Of this rank's optimizer."""
+        return float(self._optimizer.param_groups[0]["lr"])
+
+    @learning_rate.setter
+    def learning_rate(self, rate: float) -> None:
+        for group in self._optimizer.param_groups:
+            group["lr"] = rate
+
+    @property
     def weights(self) -> dict[str, torch.Tensor]:
         """The network's parameters and buffers by name."""
         return self.network.network.state_dict()
@@ -143,7 +154,7 @@ class Learner:
             self._exchange.take_common(self._here(exchange))
         if self._rounds:
             self._rounds.restore(_named(common, ROUND))
-        self._forget_traffic(traffic)
+        self.count_from(traffic)
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Goes on from a checkpoint; RunFault if it is of another network."""
@@ -154,7 +165,7 @@ class Learner:
         except (RuntimeError, KeyError) as error:
             message = f"checkpoint {checkpoint.folder.uri} does not fit the model: {error}; did the code change? Delete the checkpoints to start anew"
             raise RunFault("CheckpointMismatch", message) from error
-        self._forget_traffic(checkpoint.state.traffic)
+        self.count_from(checkpoint.state.traffic)
         if not self._exchange:
             return
         kept = compression_state(checkpoint, self._group.rank, self._group.world_size)
@@ -177,15 +188,16 @@ class Learner:
             method=self._exchange.method,
         )
 
-    def _here(self, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        """On the device of this rank: what was read lies in the memory of the CPU."""
-        return {name: each.to(self._group.device) for name, each in tensors.items()}
-
-    def _forget_traffic(self, earlier: Traffic) -> None:
+    def count_from(self, earlier: Traffic) -> None:
+        """Adds what is sent from now on to what gradients cost so far."""
         self._earlier_traffic = earlier
         if self._exchange:
             self._exchange.bytes_sent = self._exchange.bytes_uncompressed = 0
             self._exchange.encoding_seconds = 0.0
+
+    def _here(self, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """On the device of this rank: what was read lies in the memory of the CPU."""
+        return {name: each.to(self._group.device) for name, each in tensors.items()}
 
 
 def _named(tensors: Mapping[str, torch.Tensor], start: str) -> dict[str, torch.Tensor]:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from headrace.api.run_report import CheckpointReference, Traffic
+from headrace.api.run_report import CheckpointReference, RolledBack, Traffic
 
 
 @dataclass(frozen=True)
@@ -10,7 +10,8 @@ class Snapshot:
     """The state of a run at one step, as rank 0 sees it.
 
     `loss` is the mean training loss since the last point of the curve. `metrics` is set where an evaluation was made,
-    `point` where the step belongs to the curve, `checkpoint` where one was just saved.
+    `point` where the step belongs to the curve, `checkpoint` where one was just saved or gone back to. `roll_backs` are
+    those of the run.
     """
 
     step: int
@@ -22,6 +23,7 @@ class Snapshot:
     point: bool = False
     checkpoint: CheckpointReference | None = None
     traffic: Traffic = field(default_factory=Traffic)
+    roll_backs: tuple[RolledBack, ...] = ()
 
     @property
     def values(self) -> dict[str, float]:
