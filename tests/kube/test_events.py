@@ -13,8 +13,8 @@ from tests.kube.fake_api import FakeApi
 KEY = ObjectKey(Kind.TRAIN_JOB, "default", "digits")
 
 
-def condition(kind="Failed", status=ConditionStatus.TRUE, reason="StorageFull"):
-    return Condition(type=kind, status=status, reason=reason, message="free space", last_transition_time=datetime(2026, 1, 1, tzinfo=UTC))  # fmt: skip
+def condition(kind="Failed", status=ConditionStatus.TRUE, reason="StorageFull", message="free space"):
+    return Condition(type=kind, status=status, reason=reason, message=message, last_transition_time=datetime(2026, 1, 1, tzinfo=UTC))  # fmt: skip
 
 
 async def posted(*conditions, allowed=True):
@@ -44,6 +44,7 @@ async def test_that_all_is_well_again_is_no_warning():
     ("told", "count"),
     [
         pytest.param([condition(), condition()], 1, id="the same fact twice"),
+        pytest.param([condition("RolledBack", message=f"to step {step}") for step in (20, 10)], 2, id="the same with another sentence"),
         pytest.param([condition(status=ConditionStatus.FALSE)], 0, id="what does not hold"),
         pytest.param([condition("Straggling"), condition("Straggling", ConditionStatus.FALSE, "AllKeepUp")], 2, id="that nobody is slow any more"),
         pytest.param([condition("Reconciling")], 0, id="what nobody wants to see"),

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from headrace.api.run_report import Hangs, Progress, Straggler
+from headrace.api.run_report import Hangs, Progress, RolledBack, Straggler
 from headrace.api.status import Phase
 from headrace.plan.conditions import find, holds
 from headrace.plan.plan import plan
@@ -172,3 +172,21 @@ def test_a_hang_that_was_seen_to_is_no_stall(hangs: Hangs | None, attempt: int, 
     assert (status.attempt, status.incidents[-1].reason) == (attempt, reason)
     again = plan(replace(seen, object=job.model_copy(update={"status": status})), NOW).status
     assert again.attempt == attempt
+
+
+def test_each_roll_back_of_a_training_is_told():
+    """By a sentence, which stays when the head is gone; the second is news although the condition held before."""
+    job, told = with_status(train_job(), phase=Phase.RUNNING), ()
+    for number in (1, 2):
+        last = RolledBack(from_step=30, to_step=20, learning_rate=0.1**number, reason="LossNotFinite", message="the training loss is nan at step 30")  # fmt: skip
+        live = report(roll_backs=number, rolled_back=last)
+        status = plan(observed(job, head(live=live), pod(), pod(index=1)), NOW).status
+        told = transitions(job.status.conditions, status.conditions)
+        job = job.model_copy(update={"status": status.model_copy(update={"report_time": None})})
+    (condition,) = told
+    assert (condition.type, condition.reason, job.status.roll_backs) == ("RolledBack", "LossNotFinite", 2)
+    assert condition.message == "the training loss is nan at step 30; training went back from step 30 to 20 and goes on with learning rate 0.01; it is roll-back 2"  # fmt: skip
+    silent = plan(observed(job, head(), pod(), pod(index=1)), NOW).status
+    assert find(silent.conditions, "RolledBack") == condition
+    starting = plan(observed(job, head(live=report()), pod(), pod(index=1)), NOW).status
+    assert starting.roll_backs == 2

@@ -92,6 +92,23 @@ class Hangs(Model):
     why: Annotated[str, Field(description="How that was seen of the last one.")]
 
 
+class RolledBack(Model):
+    """A divergence of the training loss that was undone."""
+
+    from_step: Annotated[int, Field(ge=0, description="The step at which the ranks knew of it.")]
+    to_step: Annotated[
+        int, Field(ge=0, description="The step of the checkpoint that they went back to; 0 is the start.")
+    ]
+    learning_rate: Annotated[float, Field(gt=0.0, description="The learning rate since.")]
+    reason: Annotated[str, Field(pattern=r"^[A-Z][A-Za-z0-9]*$", description="What diverged, in one word.")]
+    message: Annotated[str, Field(max_length=512, description="What diverged, in a few words.")]
+
+    @property
+    def sentence(self) -> str:
+        """What happened, for a person."""
+        return f"{self.message}; training went back from step {self.from_step} to {self.to_step} and goes on with learning rate {self.learning_rate:g}"
+
+
 class Records(Model):
     """Where every record went: read = written + filtered + duplicates + quarantined, not counting augmented copies."""
 
@@ -179,6 +196,8 @@ class RunReport(Model):
         tuple[Straggler, ...], Field(description="Workers of an elastic group that hold the others up.")
     ] = ()
     hangs: Hangs | None = None
+    roll_backs: Annotated[int, Field(ge=0, description="How often the training went back, as its loss diverged.")] = 0
+    rolled_back: Annotated[RolledBack | None, Field(description="The last time that it did.")] = None
     trials: Trials | None = None
     best_trial: BestTrial | None = None
     dataset: DatasetVersion | None = None

@@ -17,6 +17,7 @@ from headrace.api.run_report import (
     CurvePoint,
     Progress,
     Records,
+    RolledBack,
     Straggler,
     Traffic,
     Trials,
@@ -129,6 +130,10 @@ class TrainJobStatus(RunStatus):
             description="Workers that hold the others up; in the groups of Ray Train, which the condition Elastic tells of, nobody measures that."
         ),
     ] = ()
+    roll_backs: Annotated[
+        int, Field(ge=0, description="How often the run went back to a checkpoint, as its loss diverged.")
+    ] = 0
+    rolled_back: Annotated[RolledBack | None, Field(description="The last time that it did.")] = None
 
 
 class TuneJobStatus(RunStatus):

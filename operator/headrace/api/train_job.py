@@ -8,7 +8,7 @@ from pydantic import Field
 from headrace.api.base import EXACTLY_ONE, Edit, FreeObject, Model, Name, OneOf, Rule, Seconds, Uri, setting
 from headrace.api.compression import Compression, Uncompressed
 from headrace.api.credentials import NO_CREDENTIALS
-from headrace.api.job import Checkpoints, RunPolicy
+from headrace.api.job import Checkpoints, Recovery, RunPolicy
 from headrace.api.pods import Workers
 
 
@@ -299,6 +299,55 @@ class Stragglers(Model):
     ] = 1.5
 
 
+class Divergence(Model):
+    """What counts as diverged: a loss that is not finite does in any case."""
+
+    spike_factor: Annotated[
+        float | None,
+        Field(
+            gt=1.0,
+            le=1_000_000.0,
+            description="The loss has diverged, too, when its mean over ten steps is more than so many times the median of these means over the 200 steps before; absent, only a loss that is not finite has.",
+        ),
+    ] = None
+
+
+class Fail(Divergence):
+    """The run fails."""
+
+
+class RollBack(Divergence):
+    """Training goes back to the newest good checkpoint, or to its start, and on from there with a smaller learning rate."""
+
+    learning_rate_factor: Annotated[
+        float, Field(ge=0.001, lt=1.0, description="Each roll-back multiplies the learning rate by it.")
+    ] = 0.5
+    times: Annotated[
+        int, Field(ge=1, le=100, description="Roll-backs of a run, restarts included; the next divergence fails it.")
+    ] = 3
+
+
+class OnDivergence(OneOf):
+    """What follows when the training loss diverges: exactly one of these."""
+
+    fail: Annotated[Fail | None, Field(description="The run fails.")] = None
+    roll_back: Annotated[
+        RollBack | None,
+        Field(
+            description="All workers go back to the newest good checkpoint, or to the start where there is none, and take the same records again with a smaller learning rate."
+        ),
+    ] = None
+
+
+class TrainRecovery(Recovery):
+    """What happens when a training is disturbed."""
+
+    on_divergence: Annotated[
+        OnDivergence,
+        Field(description="What follows when the training loss diverges; an edit counts from the next attempt on."),
+    ] = OnDivergence(fail=Fail())
+
+
 class Rollout(Model):
     """Where a finished model is offered."""
 
@@ -308,6 +357,9 @@ class Rollout(Model):
 class TrainJobSpec(RunPolicy):
     """What a TrainJob learns, and how."""
 
+    recovery: TrainRecovery = setting(
+        "How the run recovers from failures and from a loss that diverges.", edit=Edit.IN_PLACE, default=TrainRecovery()
+    )
     dataset: Dataset = setting("The data.", edit=Edit.NEW_RUN)
     model: StartingModel = setting("The model.", edit=Edit.NEW_RUN)
     optimizer: Optimizer = setting("How weights follow gradients.", edit=Edit.NEW_RUN, default=Optimizer())

@@ -10,7 +10,7 @@ from headrace.api.meta import API_VERSION, Condition, ConditionStatus, ObjectKey
 from headrace.cluster import Unavailable
 from headrace.kube.client import Api, Exists
 from headrace.kube.resources import EVENT
-from headrace.plan.values import Raw
+from headrace.plan.values import ROLLED_BACK, Raw
 
 logger = logging.getLogger(__name__)
 
@@ -18,7 +18,7 @@ CONTROLLER = "headrace.dev/operator"
 BOUND = 1000
 """Events that wait; when the API server is slow, later ones are dropped and counted."""
 WORTH_TELLING = frozenset({
-    "Complete", "Failed", "Suspended", "Recovered", "Stalled", "Straggling", "Ready", "Promoted", "Refused", "RolledBack",
+    "Complete", "Failed", "Suspended", "Recovered", "Stalled", "Straggling", "Ready", "Promoted", "Refused", ROLLED_BACK,
 })  # fmt: skip
 ENDS = frozenset({"Straggling"})
 """Of these a person would want to see the end, too."""
@@ -64,7 +64,8 @@ class Events:
 
 def event(key: ObjectKey, uid: str, condition: Condition, instance: str, now: datetime) -> Raw:
     """The Event that tells of a condition; its name is a function of what it tells."""
-    told = f"{uid}/{condition.type}/{condition.reason}/{condition.last_transition_time.isoformat()}"
+    since = condition.last_transition_time.isoformat()
+    told = f"{uid}/{condition.type}/{condition.reason}/{since}/{condition.message}"
     return {
         "apiVersion": "events.k8s.io/v1", "kind": "Event",
         "metadata": {"name": f"{key.name}.{hashlib.sha256(told.encode()).hexdigest()[:16]}", "namespace": key.namespace},

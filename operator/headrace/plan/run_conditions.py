@@ -10,7 +10,7 @@ from headrace.api.status import FINISHED, Phase, RunStatus, TrainJobStatus
 from headrace.plan import gang, labels
 from headrace.plan.conditions import QUOTA, Fact, find, refused, settle
 from headrace.plan.run_progress import is_of_attempt
-from headrace.plan.values import Observed, Pod, PodPhase
+from headrace.plan.values import ROLLED_BACK, Observed, Pod, PodPhase
 
 Reason = tuple[str, str, bool]
 ELASTIC = "workers come and go while the others train on"
@@ -42,6 +42,7 @@ def _facts(observed: Observed, status: RunStatus, workers: Workers, waiting: Rea
     ]  # fmt: skip
     facts.extend(_elastic(observed, status))
     facts.extend(_straggling(observed, status))
+    facts.extend(_rolled_back(status))
     blocked = refused(observed.refusals)
     if blocked:
         facts.append(blocked)
@@ -104,6 +105,13 @@ def _slow(slow: Sequence[Straggler]) -> str:
 
 def _times(straggler: Straggler) -> str:
     return f"{straggler.step_seconds / straggler.median_step_seconds:.1f} times"
+
+
+def _rolled_back(status: RunStatus) -> Iterable[Fact]:
+    """That the training went back, how often, and the last time in a sentence."""
+    if isinstance(status, TrainJobStatus) and status.rolled_back:
+        last, count = status.rolled_back, status.roll_backs
+        yield Fact(ROLLED_BACK, True, last.reason, last.sentence + (f"; it is roll-back {count}" if count > 1 else ""))
 
 
 def _now(observed: Observed, status: RunStatus, workers: Workers, waiting: Reason | None) -> tuple[str, str]:

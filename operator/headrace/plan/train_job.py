@@ -25,13 +25,19 @@ def _payload(job: TrainJob) -> dict[str, Any]:
     return {"train": job.spec, "started_from": job.status.started_from}
 
 
+def _shown(report: RunReport) -> dict[str, Any]:
+    # A head that has yet to start its workers does not know of earlier roll-backs.
+    undone = {"roll_backs": report.roll_backs, "rolled_back": report.rolled_back} if report.roll_backs else {}
+    return {"stragglers": report.stragglers, **undone}
+
+
 TRAIN_JOB = RunKind(
     module="headrace_workers.train",
     workers=lambda spec: spec.workers,
     pins={"input": find_input, "started_from": find_weights},
     publish=publish_models,
     payload=_payload,
-    shown=lambda report: {"stragglers": report.stragglers},
+    shown=_shown,
     result=model_result,
     stall_seconds=lambda spec: int(spec.stall_seconds),
     variables={environment.RAY_RUNTIME_ENV: "1"},

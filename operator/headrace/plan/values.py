@@ -12,6 +12,8 @@ from headrace.api.run_report import RunReport
 from headrace.api.status import InferenceEndpointStatus, RunStatus
 from headrace.plan.report_route import ReportRoute
 
+ROLLED_BACK = "RolledBack"
+"""The condition of a training that went back as its loss diverged."""
 Status = RunStatus | InferenceEndpointStatus
 Raw = dict[str, Any]
 
@@ -176,6 +178,11 @@ class Plan:
 
 
 def transitions(before: tuple[Condition, ...], after: tuple[Condition, ...]) -> tuple[Condition, ...]:
-    """The conditions whose status or reason changed: what a person would want to hear of."""
-    known = {condition.type: (condition.status, condition.reason) for condition in before}
-    return tuple(condition for condition in after if known.get(condition.type) != (condition.status, condition.reason))
+    """The conditions whose status or reason changed: what a person would want to hear of. Of roll-backs that is each one."""
+    known = {condition.type: _told(condition) for condition in before}
+    return tuple(condition for condition in after if known.get(condition.type) != _told(condition))
+
+
+def _told(condition: Condition) -> tuple[str, ...]:
+    message = condition.message if condition.type == ROLLED_BACK else ""
+    return condition.status, condition.reason, message

@@ -198,7 +198,7 @@ def run(
     try:
         result = fit(
             train_spec(**spec), blobs(), Folder(f"file://{folder}/run"), group=group, on_progress=hear,
-            should_stop=lambda: group.stops, on_start=lambda step: say("start", step=step or 0, size=group.world_size),
+            should_stop=lambda: group.stops, on_start=lambda step, _: say("start", step=step or 0, size=group.world_size),
             on_change=lambda step, _, lost: say("change", step=step, lost=lost, size=group.world_size, rank=group.rank),
         )  # fmt: skip
         say("end", step=result.step, metrics=result.metrics, resumed=result.resumed_from)

@@ -3,10 +3,11 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from headrace.api.run_report import CheckpointReference, Hangs, Straggler
+from headrace.api.run_report import CheckpointReference, Hangs, RolledBack, Straggler
 from headrace_workers.faults import RunFault
 from headrace_workers.pod import Pod
 from headrace_workers.report import Reporter
@@ -35,12 +36,17 @@ def scene(tmp_path: Path) -> Scene:
     return Scene(tmp_path)
 
 
-def snapshot(step: int, *, saved: bool = False, skipped: int = 0) -> Snapshot:
-    return Snapshot(
-        step, total=100, epoch=0, loss=1.0 / step, rate=10.0, metrics={"accuracy": 0.5}, point=True,
-        checkpoint=CheckpointReference(step=step, uri="file:///c") if saved else None,
-        skipped_steps=skipped,
-    )  # fmt: skip
+def snapshot(step: int, *, saved: bool = False, **changes: Any) -> Snapshot:
+    told: dict[str, Any] = {"loss": 1.0 / step if step else 0.0, "metrics": {"accuracy": 0.5}, "point": True, **changes}
+    checkpoint = CheckpointReference(step=step, uri="file:///c") if saved else None
+    return Snapshot(step, total=100, epoch=0, rate=10.0, checkpoint=checkpoint, **told)
+
+
+def went_back(*steps: int) -> tuple[RolledBack, ...]:
+    return tuple(
+        RolledBack(from_step=90, to_step=step, learning_rate=0.1, reason="LossNotFinite", message="the loss is nan")
+        for step in steps
+    )
 
 
 def test_progress_has_a_rate_and_an_end(scene: Scene) -> None:
@@ -56,7 +62,7 @@ def test_progress_has_a_rate_and_an_end(scene: Scene) -> None:
 
 def test_skipped_steps_are_in_the_report(scene: Scene) -> None:
     """As many as the ranks count."""
-    scene.account.hear(snapshot(40, skipped=3))
+    scene.account.hear(snapshot(40, skipped_steps=3))
     assert scene.reporter.current.skipped_steps == 3
 
 
@@ -69,6 +75,49 @@ def test_a_new_group_drops_what_will_be_done_again(scene: Scene) -> None:
     report = scene.reporter.current
     assert (report.group_restarts, report.resumed_from, report.workers) == (1, 20, 1)
     assert scene.steps() == [point.step for point in report.curve] == [10, 20]
+
+
+def test_a_roll_back_drops_what_will_be_done_again(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
+    """In curve, events, metrics and progress; how often and why is in the report, and in the log."""
+    scene.account.hear(GroupStarted(2, None))
+    for step in (10, 20, 30):
+        scene.account.hear(snapshot(step, saved=True))
+    scene.account.hear(snapshot(20, saved=True, loss=0.05, point=False, metrics=None, roll_backs=went_back(20)))
+    report = scene.reporter.current
+    assert scene.steps() == [point.step for point in report.curve] == [10, 20]
+    assert (report.roll_backs, report.rolled_back) == (1, went_back(20)[0])
+    assert (report.progress.step, report.metrics["trainLoss"], report.checkpoint and report.checkpoint.step) == (20, 0.05, 20)  # fmt: skip
+    assert "the loss is nan; training went back from step 90 to 20" in caplog.text
+    scene.account.hear(snapshot(30, roll_backs=went_back(20)))
+    assert scene.steps() == [10, 20, 30]
+
+
+def test_a_roll_back_to_the_start_leaves_nothing(scene: Scene) -> None:
+    """No curve, no metrics, no checkpoint."""
+    scene.account.hear(GroupStarted(2, None))
+    scene.account.hear(snapshot(10, saved=True))
+    scene.account.hear(snapshot(0, point=False, metrics=None, roll_backs=went_back(0)))
+    report = scene.reporter.current
+    assert (report.curve, report.metrics, report.checkpoint, report.progress.step) == ((), {}, None, 0)
+
+
+def test_a_restart_knows_of_earlier_roll_backs(scene: Scene) -> None:
+    """Their steps were dropped when they were done: what came since stays."""
+    scene.account.hear(GroupStarted(2, 50, went_back(20)))
+    assert scene.reporter.current.roll_backs == 1
+    scene.account.hear(snapshot(60, roll_backs=went_back(20)))
+    scene.account.hear(snapshot(70, roll_backs=went_back(20)))
+    assert scene.steps() == [60, 70]
+
+
+def test_a_roll_back_whose_leader_was_lost_is_heard_later(scene: Scene) -> None:
+    """The next leader tells of both; what lies after the earlier of the two steps goes."""
+    scene.account.hear(GroupStarted(2, None))
+    for step in (10, 20, 30):
+        scene.account.hear(snapshot(step))
+    scene.account.hear(snapshot(25, roll_backs=went_back(20, 10)))
+    assert scene.steps() == [10, 25]
+    assert scene.reporter.current.roll_backs == 2
 
 
 def test_half_a_line_of_the_curve_is_dropped(scene: Scene) -> None:
@@ -150,3 +199,16 @@ def test_tensorboard_reads_the_events(scene: Scene, tmp_path: Path) -> None:
     events = EventAccumulator(str(tmp_path / "events"))
     events.Reload()
     assert [(event.step, event.value) for event in events.Scalars("accuracy")] == [(10, 0.5), (20, 0.5)]
+
+
+def test_tensorboard_forgets_what_was_undone(scene: Scene, tmp_path: Path) -> None:
+    """A step that is taken again has one value: the last."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    for step in (10, 20, 30):
+        scene.account.hear(snapshot(step))
+    scene.account.hear(snapshot(10, point=False, roll_backs=went_back(10)))
+    scene.account.hear(snapshot(20, metrics={"accuracy": 0.75}, roll_backs=went_back(10)))
+    events = EventAccumulator(str(tmp_path / "events"))
+    events.Reload()
+    assert [(event.step, event.value) for event in events.Scalars("accuracy")] == [(10, 0.5), (20, 0.75)]

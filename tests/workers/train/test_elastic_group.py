@@ -234,6 +234,24 @@ def test_a_stop_saves_on_all_ranks(open_ranks: Open, tmp_path: Path) -> None:
     ]
 
 
+def test_one_that_joins_learns_of_roll_backs(open_ranks: Open, tmp_path: Path) -> None:
+    """Two go back to the start; a third takes their learning rate over, diverges by itself, and has all go back to a checkpoint."""
+    exploding = {"module": "tests.workers.train.user_models:explodes_once"}
+    recovery = {"onDivergence": {"rollBack": {"learningRateFactor": 0.5}}}
+    changes = {"model": exploding, "recovery": recovery, "compression": METHODS["int4"]}
+    ranks = open_ranks("a", "b", later=("c",), spec=changes)
+    ranks.until("a checkpoint is there", lambda: any(each["step"] > 100 for each in ranks.said("b", "step")))
+    ranks.join("c")
+    for name in "abc":
+        ranks.until(f"{name} ends", lambda name=name: ranks.said(name, "end"))
+    ends = [ranks.said(name, "step")[-1] for name in "abc"]
+    assert {(end["step"], end["size"], end["digest"]) for end in ends} == {(600, 3, ends[0]["digest"])}
+    first, second = Checkpoints(Folder(f"file://{tmp_path}/run/checkpoints")).roll_backs()
+    assert (first.to_step, first.learning_rate) == (0, 0.005)
+    assert second.to_step >= 100 and second.learning_rate == 0.0025
+    assert ranks.said("a", "end")[0]["metrics"]["accuracy"] > 0.85
+
+
 @pytest.mark.gpu
 def test_a_group_trains_on_gpus(open_ranks: Open) -> None:
     """Over NCCL, with a GPU for each of two ranks; where there is one GPU, one rank."""

@@ -70,13 +70,15 @@ def trained(rank: int, folder: str, stop_at: int = 0, **changes: Any) -> dict[st
         dist.barrier()
         result = fit(spec, blobs(), Folder(folder), group=group, on_progress=hear, should_stop=lambda: False)
     dist.barrier()
-    checkpoint = Checkpoints(Folder(f"{folder}/checkpoints")).newest()
+    store = Checkpoints(Folder(f"{folder}/checkpoints"))
+    checkpoint = store.newest()
     assert checkpoint
     return {
         "interrupted": interrupted,
         "result": result,
         "weights": checkpoint.tensors(WEIGHTS),
         "files": sorted(checkpoint.state.files),
+        "roll_backs": [(each.from_step, each.to_step) for each in store.roll_backs()],
     }
 
 
@@ -95,6 +97,12 @@ def work(rank: int, port: int, folder: str) -> None:
     for name, compression in RESUMED.items():
         done[f"{name} whole"] = trained(rank, f"file://{folder}/{name}", **plain, compression=compression)
         done[f"{name} resumed"] = trained(rank, f"file://{folder}/{name}-resumed", **plain, compression=compression, stop_at=1)  # fmt: skip
+    exploding = {**plain, "epochs": 10, "model": {"module": "tests.workers.train.user_models:explodes_once"}}
+    back = {
+        "recovery": {"onDivergence": {"rollBack": {}}},
+        "compression": {"topK": {"fraction": 0.2, "warmupSteps": 3}},
+    }
+    done["back"] = trained(rank, f"file://{folder}/back", **exploding, **back)
     done["int4 resumed"] = trained(rank, f"file://{folder}/int4-resumed", **plain, compression=INT4, stop_at=3)
     try:
         trained(rank, f"file://{folder}/fault", model={"module": "tests.workers.train.user_models:fails_in_step_3"})
@@ -173,6 +181,14 @@ def test_all_ranks_stop_together_and_resume_with_the_same_bits(
     assert all(rank[stopped]["interrupted"] for rank in ranks)
     whole, resumed = ranks[0][uninterrupted]["weights"], ranks[0][stopped]["weights"]
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+
+
+def test_all_ranks_roll_back_together(ranks: list[dict[str, Any]]) -> None:
+    """They agree on it, and end with the same bits; what compression owed is as it was saved, and not what it was made of."""
+    assert [rank["back"]["roll_backs"] for rank in ranks] == [[(30, 28)], [(30, 28)]]
+    assert all(rank["back"]["result"].step == 40 for rank in ranks)
+    assert all(tensor.isfinite().all() for tensor in ranks[0]["back"]["weights"].values())
+    assert ranks[0]["back"]["result"].metrics["accuracy"] > 0.5
 
 
 def test_every_rank_saves_its_own_errors(ranks: list[dict[str, Any]]) -> None:

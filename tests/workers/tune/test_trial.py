@@ -67,6 +67,18 @@ def test_what_user_code_raises_fails_the_trial_only(tmp_path, load):
     assert isinstance(missing[-1], TrialFailed) and "no_such_package" in missing[-1].error
 
 
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("rolls_back", [False, True])
+def test_a_trial_that_diverges_fails_unless_it_may_roll_back(tmp_path, load, rolls_back):
+    """As its template says, like a TrainJob's run."""
+    roll_back = {"recovery": {"onDivergence": {"rollBack": {"learningRateFactor": 0.001}}}}
+    squares = {"loss": {"meanSquaredError": {}}, "evaluation": {"metrics": ["loss"]}}
+    spec = template(optimizer={"name": "SGD", "learningRate": 10.0}, **squares, **(roll_back if rolls_back else {}))
+    end = told(tmp_path, load, spec)[-1]
+    assert isinstance(end, TrialFinished if rolls_back else TrialFailed)
+    assert rolls_back or end.error.startswith("LossNotFinite: the training loss is")
+
+
 def test_data_that_cannot_be_loaded_fails_the_trial(tmp_path):
     """A fault of the data is told with its reason."""
 

@@ -6,8 +6,9 @@ It decides nothing about pods: a run that cannot go on ends with a reason, and t
 import json
 import logging
 import time
+from collections.abc import Sequence
 
-from headrace.api.run_report import Hangs, Progress, ReportPhase
+from headrace.api.run_report import Hangs, Progress, ReportPhase, RolledBack
 from headrace_workers.faults import RunFault
 from headrace_workers.report import Reporter
 from headrace_workers.storage import Folder
@@ -97,6 +98,8 @@ class Account:
             workers=note.world_size,
             group_restarts=self.groups - 1,
             curve=curve,
+            roll_backs=len(note.roll_backs),
+            rolled_back=note.roll_backs[-1] if note.roll_backs else None,
             **changes,
         )
         logger.info("group %d of %d workers starts from step %d", self.groups, note.world_size, resumed)
@@ -115,13 +118,16 @@ class Account:
             logger.warning("%d local steps of lost workers are gone, %d in all", note.lost_steps, lost)
 
     def _progressed(self, note: Snapshot) -> None:
+        if undone := note.roll_backs[self._reporter.current.roll_backs :]:
+            self._went_back(note.roll_backs, undone)
         if note.step > self._step:
             self._step, self._fruitless = note.step, 0
         left = (note.total - note.step) / note.rate if note.rate > 0 else None
         changes = {"checkpoint": note.checkpoint} if note.checkpoint else {}
         self._reporter.update(
             progress=Progress(step=note.step, total=note.total, rate=note.rate, eta_seconds=left),
-            metrics={**self._reporter.current.metrics, **note.values},
+            # Before the first step there is nothing to show.
+            metrics={**self._reporter.current.metrics, **(note.values if note.step else {})},
             traffic=note.traffic,
             skipped_steps=note.skipped_steps,
             **changes,
@@ -140,6 +146,23 @@ class Account:
                 logger.warning("worker %s straggles: it is busy for %.3g s a step, where the median is %.3g s", each.pod, each.step_seconds, each.median_step_seconds)  # fmt: skip
         for pod in sorted(before - {each.pod for each in found}):
             logger.info("worker %s straggles no longer", pod)
+
+    def _went_back(self, roll_backs: Sequence[RolledBack], undone: Sequence[RolledBack]) -> None:
+        """What was told of the steps that are taken again goes: several roll-backs only where a leader was lost between them."""
+        step = min(each.to_step for each in undone)
+        self._step, self._fruitless = step, 0
+        keep_until(self._storage, step)
+        self._events.purge_after(step)
+        curve = tuple(point for point in self._reporter.current.curve if point.step <= step)
+        self._reporter.update(
+            curve=curve,
+            metrics=dict(curve[-1].values) if curve else {},
+            checkpoint=self._reporter.current.checkpoint if step else None,
+            roll_backs=len(roll_backs),
+            rolled_back=roll_backs[-1],
+        )
+        for each in undone:
+            logger.warning("%s", each.sentence)
 
 
 def keep_until(storage: Folder, step: int) -> None:

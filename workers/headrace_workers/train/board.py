@@ -6,7 +6,7 @@ A Ray actor on the head's node. It only holds notes; neither side ever waits for
 from dataclasses import dataclass
 from typing import Any
 
-from headrace.api.run_report import CurvePoint
+from headrace.api.run_report import CurvePoint, RolledBack
 from headrace_workers.train.progress import FitResult, Snapshot
 
 BOARD = "headrace-train-board"
@@ -14,10 +14,11 @@ BOARD = "headrace-train-board"
 
 @dataclass(frozen=True)
 class GroupStarted:
-    """A group of workers was formed and starts, or resumes from a step."""
+    """A group of workers was formed and starts, or resumes from a step; with the roll-backs that the run has had."""
 
     world_size: int
     resumed_from: int | None
+    roll_backs: tuple[RolledBack, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,9 @@
 
 A checkpoint without a state.json, or with a file that is not what it promised, does not exist for a reader. Tensors are
 safetensors: nothing is unpickled. Ranks may write files of their own before rank 0 commits.
+
+Beside them rollbacks.json lists the roll-backs of the run. It is written before anything else is done about one, and a
+checkpoint knows how many had been: what a roll-back undid is told from what was saved after it, also after a crash.
 """
 
 import hashlib
@@ -14,14 +17,17 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import Field, ValidationError
 
 from headrace.api.base import Model
-from headrace.api.run_report import CheckpointReference, CurvePoint, Traffic
+from headrace.api.run_report import CheckpointReference, CurvePoint, RolledBack, Traffic
+from headrace_workers.faults import RunFault
 from headrace_workers.storage import Folder
+from headrace_workers.train.divergence import LossHistory
 
 # torch is imported where tensors are touched: a head that only publishes reads checkpoints without it.
 if TYPE_CHECKING:
     import torch
 
 STATE = "state.json"
+ROLL_BACKS = "rollbacks.json"
 WEIGHTS = "weights.safetensors"
 MERGED = "merged.safetensors"
 """The weights with the adapters in them, for who has none; of the last step of a run that trains adapters."""
@@ -63,7 +69,15 @@ class CheckpointState(Model):
     window_loss: Annotated[float, Field(description="The sum of training losses since the curve's last point.")] = 0.0
     window_steps: Annotated[float, Field(ge=0, description="Steps since the curve's last point.")] = 0.0
     traffic: Annotated[Traffic, Field(description="What gradients cost so far.")] = Traffic()
+    roll_backs: Annotated[int, Field(ge=0, description="Roll-backs of the run before this checkpoint.")] = 0
+    history: Annotated[LossHistory, Field(description="What a spike of the loss is measured against.")] = LossHistory()
     files: Annotated[dict[str, str], Field(description="SHA-256 of each file.")] = {}
+
+
+class RollBacks(Model):
+    """rollbacks.json."""
+
+    roll_backs: Annotated[tuple[RolledBack, ...], Field(description="In the order in which they were done.")] = ()
 
 
 @dataclass(frozen=True)
@@ -113,9 +127,31 @@ class Checkpoints:
             self.folder.delete(f"{step:08d}")
         return CheckpointReference(step=state.step, uri=self._at(state.step).uri)
 
-    def newest(self) -> Checkpoint | None:
-        """The newest whole checkpoint; what is half or damaged is skipped with a line in the log."""
-        return next((found for step in reversed(self._steps()) if (found := self.read(step))), None)
+    def newest(self, until: int | None = None) -> Checkpoint | None:
+        """The newest whole checkpoint, of a step up to `until`; what is half or damaged is skipped with a line in the log."""
+        steps = (step for step in reversed(self._steps()) if until is None or step <= until)
+        return next((found for step in steps if (found := self.read(step))), None)
+
+    def roll_backs(self) -> tuple[RolledBack, ...]:
+        """The roll-backs of the run so far; RunFault if they cannot be read, for their bound would be forgotten."""
+        if not self.folder.exists(ROLL_BACKS):
+            return ()
+        try:
+            return RollBacks.model_validate_json(self.folder.read(ROLL_BACKS)).roll_backs
+        except ValidationError as error:
+            message = f"{self.folder.uri}/{ROLL_BACKS} cannot be read ({error.errors()[0]['msg']}); restore it, or delete it to have the run forget its roll-backs"
+            raise RunFault("CheckpointDamaged", message) from error
+
+    def roll_back(self, roll_backs: tuple[RolledBack, ...]) -> None:
+        """Notes the roll-backs of the run, the last of which is about to be done, and deletes what that undoes."""
+        self.folder.write(ROLL_BACKS, json.dumps(RollBacks(roll_backs=roll_backs).wire()).encode())
+        self.delete_undone(roll_backs)
+
+    def delete_undone(self, roll_backs: tuple[RolledBack, ...]) -> None:
+        """Deletes the checkpoints that lie after the step which a later roll-back went back to."""
+        for step in self._steps() if roll_backs else ():
+            if any(step > later.to_step for later in roll_backs[self._roll_backs_before(step) :]):
+                self.folder.delete(f"{step:08d}")
 
     def read(self, step: int) -> Checkpoint | None:
         """The checkpoint of a step, every file checked; none, with a line in the log, if it is not whole."""
@@ -139,6 +175,13 @@ class Checkpoints:
             logger.warning("checkpoint %s is skipped: %s is damaged", folder.uri, ", ".join(damaged))
             return None
         return Checkpoint(state, folder)
+
+    def _roll_backs_before(self, step: int) -> int:
+        """None, where the checkpoint is not whole."""
+        try:
+            return CheckpointState.model_validate_json(self._at(step).read(STATE)).roll_backs
+        except (FileNotFoundError, ValidationError):
+            return 0
 
     def _at(self, step: int) -> Folder:
         return self.folder.sub(f"{step:08d}")

@@ -3,13 +3,15 @@
 Eight bytes with the length of a JSON document, the document, and tensors as safetensors.
 """
 
+import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
 from headrace.api.base import Model
-from headrace.api.run_report import CheckpointReference, CurvePoint, Traffic
+from headrace.api.run_report import CheckpointReference, CurvePoint, RolledBack, Traffic
+from headrace_workers.train.divergence import Diverged, LossHistory
 
 if TYPE_CHECKING:
     import torch
@@ -37,6 +39,9 @@ class Common(Model):
     window_steps: Annotated[float, Field(description="The steps of that sum.")]
     rate: Annotated[float, Field(description="Steps a second.")]
     traffic: Annotated[Traffic, Field(description="What gradients cost a rank so far.")]
+    roll_backs: Annotated[tuple[RolledBack, ...], Field(description="The roll-backs of the run.")] = ()
+    diverged: Annotated[Diverged | None, Field(description="What the next roll-back undoes.")] = None
+    history: Annotated[LossHistory, Field(description="What a spike of the loss is measured against.")] = LossHistory()
 
 
 def packed(common: Common, tensors: "Mapping[str, torch.Tensor]") -> bytes:
@@ -44,7 +49,8 @@ def packed(common: Common, tensors: "Mapping[str, torch.Tensor]") -> bytes:
     import safetensors.torch
     import torch
 
-    document = common.model_dump_json(by_alias=True).encode()
+    # Not by pydantic, which has nulls for numbers that are not finite, as those of a training that has diverged.
+    document = json.dumps(common.model_dump(mode="json", by_alias=True)).encode()
     # Tied weights share memory, which safetensors refuses: each name gets its own copy.
     copies = {
         key: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for key, tensor in tensors.items()

@@ -59,6 +59,7 @@ class Learner:
         self._adapters = Adapters(inner, spec.model.lora, self._anew) if spec.model.lora else None
         _freeze(inner, spec.model.freeze)
         trainable = {name: each for name, each in inner.named_parameters() if each.requires_grad}
+        self.trained = tuple(trainable.values())
         if not trainable:
             raise RunFault(
                 "ModelFailed", f"{name} has no parameters to train; freeze fewer, or return a network that has some"
@@ -213,6 +214,16 @@ class Learner:
             self._exchange.regroup(self._group.rank, self._group.world_size)
 
     @property
+    def learning_rate(self) -> float:
+        """Of this rank's optimizer."""
+        return float(self._optimizer.param_groups[0]["lr"])
+
+    @learning_rate.setter
+    def learning_rate(self, rate: float) -> None:
+        for group in self._optimizer.param_groups:
+            group["lr"] = rate
+
+    @property
     def weights(self) -> dict[str, torch.Tensor]:
         """The network's parameters and buffers by name."""
         return self.network.network.state_dict()
@@ -257,7 +268,7 @@ class Learner:
             self._rounds.restore(_named(common, ROUND))
         if self._scale:
             self._scale.restore(common)
-        self._forget_traffic(traffic)
+        self.count_from(traffic)
 
     def start_from(self, given: Mapping[str, torch.Tensor], what: str) -> None:
         """Begins with these weights but for what starts anew; RunFault if they are not of such a network."""
@@ -278,7 +289,7 @@ class Learner:
         except (RuntimeError, KeyError) as error:
             message = f"checkpoint {checkpoint.folder.uri} does not fit the model: {error}; did the code change? Delete the checkpoints to start anew"
             raise RunFault("CheckpointMismatch", message) from error
-        self._forget_traffic(checkpoint.state.traffic)
+        self.count_from(checkpoint.state.traffic)
         kept = compression_state(checkpoint, self._group.rank, self._group.world_size)
         if self._scale:
             self._scale.restore(kept)
@@ -308,15 +319,16 @@ class Learner:
             residual_norm=self._residual_norm,
         )
 
-    def _here(self, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        """On the device of this rank: what was read lies in the memory of the CPU."""
-        return {name: each.to(self._group.device) for name, each in tensors.items()}
-
-    def _forget_traffic(self, earlier: Traffic) -> None:
+    def count_from(self, earlier: Traffic) -> None:
+        """Adds what is sent from now on to what gradients cost so far."""
         self._earlier_traffic = earlier
         if self._exchange:
             self._exchange.bytes_sent = self._exchange.bytes_uncompressed = 0
             self._exchange.encoding_seconds = 0.0
+
+    def _here(self, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """On the device of this rank: what was read lies in the memory of the CPU."""
+        return {name: each.to(self._group.device) for name, each in tensors.items()}
 
 
 def _freeze(network: torch.nn.Module, prefixes: Sequence[str]) -> None:

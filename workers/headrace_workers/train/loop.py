@@ -1,10 +1,10 @@
 """One rank's training loop: the same for a run over many workers and for a single-process trial.
 
-Training is a sequence of moves: resume, a step, talk, evaluate, save. Which move is next is a function of the state that
-all ranks have in common, so that they agree on it without a word; a move that fails for want of a peer has changed
-nothing, and is made again by the ranks that are left. Everything random is a function of (seed, epoch) or (seed, step,
-rank), so a run that resumes from a checkpoint at the same world size ends with the same bits. The loop never talks to
-Ray, to the report or to the operator: callbacks do.
+Training is a sequence of moves: resume, a step, talk, evaluate, save, roll back. Which move is next is a function of the
+state that all ranks have in common, so that they agree on it without a word; a move that fails for want of a peer has
+changed nothing, and is made again by the ranks that are left. Everything random is a function of (seed, epoch) or (seed,
+step, rank), so a run that resumes from a checkpoint at the same world size ends with the same bits. The loop never talks
+to Ray, to the report or to the operator: callbacks do.
 """
 
 import math
@@ -14,7 +14,7 @@ from enum import StrEnum
 import torch
 
 from headrace.api.artifacts import StartingWeights
-from headrace.api.run_report import CheckpointReference, CurvePoint, Traffic
+from headrace.api.run_report import CheckpointReference, CurvePoint, RolledBack, Traffic
 from headrace.api.train_job import TrainJobSpec
 from headrace_workers.faults import Interrupted, RunFault
 from headrace_workers.storage import Folder
@@ -22,12 +22,14 @@ from headrace_workers.train.checkpoints import (
     MERGED,
     OPTIMIZER,
     WEIGHTS,
+    Checkpoint,
     Checkpoints,
     CheckpointState,
     DataSchema,
     compression_file,
 )
 from headrace_workers.train.dataset import TRAIN, LoadedDataset, load_dataset
+from headrace_workers.train.divergence import Diverged, LossHistory, LossWatch, are_finite, hopeless
 from headrace_workers.train.group import Group, PeerLost
 from headrace_workers.train.handover import Common, packed, unpacked
 from headrace_workers.train.learner import Learner
@@ -56,6 +58,7 @@ class Move(StrEnum):
     EVALUATE = "Evaluate"
     MARK = "Mark"
     SAVE = "Save"
+    ROLL_BACK = "RollBack"
 
 
 def fit(
@@ -67,7 +70,7 @@ def fit(
     on_progress: Callable[[Snapshot], None],
     should_stop: Callable[[], bool],
     checkpoints: Folder | None = None,
-    on_start: Callable[[int | None], None] = lambda resumed_from: None,
+    on_start: Callable[[int | None, tuple[RolledBack, ...]], None] = lambda resumed_from, roll_backs: None,
     on_change: Callable[[int, CurvePoint | None, int], None] = lambda step, point, lost: None,
     start: StartingWeights | None = None,
 ) -> FitResult:
@@ -75,10 +78,11 @@ def fit(
 
     Without a checkpoint it begins with the weights of `start`, if there are any.
 
-    `on_start` hears the step that the loop resumes from, or none, and `on_change` the step at which the group became
-    another, with the last point of the curve and the local steps that were lost with ranks. `on_progress` is called on rank 0, several times a second at most, at every evaluation and at every
-    checkpoint; what it raises ends the loop. When `should_stop` is true on any rank, all ranks save a checkpoint and
-    raise Interrupted. Left is raised on a rank that the others go on without.
+    `on_start` hears the step that the loop resumes from, or none, with the roll-backs before, and `on_change` the step at
+    which the group became another, with the last point of the curve and the local steps that were lost with ranks.
+    `on_progress` is called on rank 0, several times a second at most, at every evaluation, at every checkpoint and when
+    training went back to one; what it raises ends the loop. When `should_stop` is true on any rank, all ranks save a
+    checkpoint and raise Interrupted. Left is raised on a rank that the others go on without.
     """
     store = Checkpoints(checkpoints or storage.sub("checkpoints"), spec.checkpoints.keep)
     training = Training(spec, data, store, group, should_stop, start)
@@ -93,7 +97,7 @@ def fit(
             group.lose(lost)
             continue
         if move == Move.RESUME:
-            on_start(training.resumed_from)
+            on_start(training.resumed_from, training.roll_backs)
         if move == Move.PART and group.formed:
             on_change(training.step, training.last_point, 0)
         if not training.is_told:
@@ -123,13 +127,18 @@ class Training:
                 )
         self._spec, self._data, self._store, self._group, self._should_stop = spec, data, store, group, should_stop
         self._start = start
+        on_divergence = spec.recovery.on_divergence
+        self._roll_back_policy, self._spike_factor = on_divergence.roll_back, on_divergence.value.spike_factor
         self._order = Order(spec.seed, len(data.splits[TRAIN]), spec.batch_size)
         self._criterion = criterion_of(spec.loss, data)
         require_defined(spec.evaluation.metrics, self._criterion, data)
-        self._learner = Learner(spec, data, self._criterion, group)
+        self.roll_backs: tuple[RolledBack, ...] = ()
+        self._diverged: Diverged | None = None
+        self._learner = self._new_learner()
         self._agreed_step = 0
         """The last step before this one after which all ranks had the same parameters."""
         self._window = Window()
+        self._watch = LossWatch(self._spike_factor, LossHistory())
         self._curve: tuple[CurvePoint, ...] = ()
         self._next_talk = 1
         self._point, self._tells = False, False
@@ -161,9 +170,10 @@ class Training:
         move = self._pending[0] if self._pending else Move.STEP
         made = {
             Move.RESUME: self._resume, Move.STEP: self._advance, Move.ROUND: self._finish_round, Move.PART: self._part, Move.TALK: self._talk,
-            Move.EVALUATE: self._evaluate, Move.MARK: self._mark, Move.SAVE: self._save,
+            Move.EVALUATE: self._evaluate, Move.MARK: self._mark, Move.SAVE: self._save, Move.ROLL_BACK: self._roll_back,
         }[move]()  # fmt: skip
-        follow = self._pending[1:]
+        # What would have followed a step that is undone does not.
+        follow = () if Move.ROLL_BACK in made else self._pending[1:]
         self._pending = (*follow, *(each for each in made if each not in follow))
         self.moves += 1
         return move
@@ -181,13 +191,18 @@ class Training:
             next_talk=self._next_talk, tells=self._tells, stopping=self.stopping, regroups=self.regroups,
             resumed_from=self.resumed_from, metrics=self.metrics, curve=self._curve, point=self._point,
             saved=self._saved, window_loss=self._window.loss, window_steps=self._window.steps, rate=self._window.rate,
-            traffic=self.traffic,
+            traffic=self.traffic, roll_backs=self.roll_backs, diverged=self._diverged, history=self._watch.history,
         )  # fmt: skip
         return packed(common, self._learner.common)
 
     def take_over(self, data: bytes) -> None:
         """Goes on where the rank is that handed this over; ValueError if it cannot be read."""
         common, tensors = unpacked(data)
+        if common.roll_backs != self.roll_backs:
+            # What this rank alone knows was learnt in steps that are undone.
+            self.roll_backs = common.roll_backs
+            self._learner = self._new_learner()
+        self._diverged, self._watch = common.diverged, LossWatch(self._spike_factor, common.history)
         self._learner.take_over(tensors, common.traffic)
         self._window = Window(common.window_loss, common.window_steps, common.rate)
         self._busy = {}
@@ -198,25 +213,61 @@ class Training:
         self.stopping, self.regroups, self.resumed_from = common.stopping, common.regroups, common.resumed_from
 
     def _resume(self) -> tuple[Move, ...]:
-        """Goes back to the newest whole checkpoint, which all ranks agree on; without one, begins with given weights if there are any."""
-        newest = self._store.newest() if self._group.leads else None
-        step = self._group.from_leader(newest.state.step if newest else -1)
-        if step < 0:
-            if self._start:
-                self._learner.start_from(load_weights(self._start), described(self._start))
-            return ()
-        checkpoint = newest or self._store.read(step)
-        if checkpoint is None:
-            raise OSError(
-                f"rank {self._group.rank} cannot read checkpoint {step} of {self._store.folder.uri}, which rank 0 can; use storage that all pods share"
-            )
+        """Goes back to the newest whole checkpoint, which all ranks agree on, or to the start; with what was rolled back before."""
+        group, store = self._group, self._store
+        if group.leads:
+            # A crash may have come between a roll-back's note and its deed.
+            store.delete_undone(store.roll_backs())
+        newest = store.newest() if group.leads else None
+        step = group.from_leader(newest.state.step if newest else -1)
+        count = group.from_leader(len(store.roll_backs()) if group.leads else 0)
+        checkpoint = newest or (self._read(step) if step >= 0 else None)
+        self.roll_backs = store.roll_backs()[:count]
+        if len(self.roll_backs) < count:
+            raise self._unshared("the list of roll-backs")
+        self._learner.learning_rate = self._learning_rate
+        if checkpoint:
+            self._restore(checkpoint)
+            self.resumed_from = checkpoint.state.step
+        else:
+            self._begin()
+        return ()
+
+    def _read(self, step: int) -> Checkpoint:
+        """The checkpoint that rank 0 chose."""
+        if checkpoint := self._store.read(step):
+            return checkpoint
+        raise self._unshared(f"checkpoint {step}")
+
+    def _unshared(self, what: str) -> OSError:
+        return OSError(
+            f"rank {self._group.rank} cannot read {what} of {self._store.folder.uri}, which rank 0 can; use storage that all pods share"
+        )
+
+    def _restore(self, checkpoint: Checkpoint) -> None:
         state = checkpoint.state
         self._learner.restore(checkpoint)
         self._window = Window(state.window_loss, state.window_steps)
+        known = state.history if state.history.step == state.step else LossHistory(step=state.step)
+        self._watch = LossWatch(self._spike_factor, known)
         self._curve, self.metrics = state.curve, state.metrics
-        self.step = self._agreed_step = self.resumed_from = state.step
+        self.step = self._agreed_step = state.step
         self._next_talk = state.step + 1
-        return ()
+
+    def _begin(self) -> None:
+        """Takes the weights that training starts with, if any are given."""
+        if self._start:
+            self._learner.start_from(load_weights(self._start), described(self._start))
+
+    def _new_learner(self) -> Learner:
+        learner = Learner(self._spec, self._data, self._criterion, self._group)
+        learner.learning_rate = self._learning_rate
+        return learner
+
+    @property
+    def _learning_rate(self) -> float:
+        """The spec's, or what roll-backs left of it."""
+        return self.roll_backs[-1].learning_rate if self.roll_backs else self._spec.optimizer.learning_rate
 
     def _advance(self) -> tuple[Move, ...]:
         """One step on the next global batch."""
@@ -230,6 +281,8 @@ class Training:
         self._point, self.metrics, self._saved = False, None, None
         part = len(share(batch, self._group.rank, self._group.world_size)) / len(batch)
         self._window.add(learned.loss, part, skipped=learned.skipped)
+        if not learned.skipped:
+            self._watch.add(step, learned.loss, part)
         due = (
             (Move.EVALUATE, self._evaluates), (Move.MARK, self._marks), (Move.SAVE, self._saves),
         )  # fmt: skip
@@ -292,19 +345,79 @@ class Training:
         goes[group.rank] = float(group.wants_to_leave)
         busy[group.rank] = own_time.seconds / max(window.own_steps, 1)
         wishes = torch.tensor([float(self._should_stop()), float(group.wants_others)], dtype=torch.float64)
-        heard = group.add_up(torch.cat([losses, wishes, goes, busy]))
+        heard = group.add_up(torch.cat([losses, wishes, goes, busy, self._watch.share(self.step)]))
         loss, steps, seconds, stops, others = (float(value) for value in heard[:5])
-        if not math.isfinite(loss):
-            message = f"the training loss is {loss} at step {self.step}; lower optimizer.learningRate, or look for values that are not finite in the dataset"
-            raise RunFault("LossNotFinite", message)
-        self._next_talk = self.step + window.take(loss, steps, seconds / group.world_size)
+        ranks = 2 * group.world_size
+        (goes, busy), stretches = heard[5 : 5 + ranks].view(2, -1), heard[5 + ranks :]
         own_time.forget()
-        goes, busy = heard[5:].view(2, -1)
         self._busy = dict(zip(group.pods, busy.tolist(), strict=False))
         self._leaving = tuple(int(rank) for rank in goes.nonzero().flatten())
         left = group.world_size - len(self._leaving)
         self.stopping, self.regroups = stops > 0 or left == 0, others > 0
+        if not math.isfinite(loss):
+            message = f"the training loss is {loss} at step {self.step}"
+            return self._diverge(Diverged(reason="LossNotFinite", message=message, good_until=self.step - 1))
+        if spike := self._watch.take(self.step, stretches):
+            return self._diverge(spike)
+        self._next_talk = self.step + window.take(loss, steps, seconds / group.world_size)
         return (Move.SAVE,) if self.stopping or left < group.fewest else ()
+
+    def _diverge(self, diverged: Diverged) -> tuple[Move, ...]:
+        """Has all ranks go back, or RunFault on all of them where they may not, or not again."""
+        policy = self._roll_back_policy
+        if policy is None or len(self.roll_backs) >= policy.times:
+            raise hopeless(diverged, self.roll_backs if policy else None)
+        self._diverged = diverged
+        return (Move.ROLL_BACK,)
+
+    def _roll_back(self) -> tuple[Move, ...]:
+        """Goes back to where training was well, all ranks together, and has it learn more slowly from there.
+
+        Rank 0 notes it before anything else is done: whatever happens then, it is neither forgotten nor counted twice.
+        """
+        leads = self._group.leads
+        target = self._good_checkpoint() if leads else None
+        step = target.state.step if target else 0
+        if leads:
+            self._store.roll_back(self._rolled_back_to(step))
+        step = self._group.from_leader(step)
+        checkpoint = target or (self._read(step) if step else None)
+        self.roll_backs, self._diverged = self._rolled_back_to(step), None
+        traffic = self.traffic
+        # As in a new process: nothing that is not finite stays behind. The old one goes first, for its memory.
+        del self._learner
+        self._learner = self._new_learner()
+        if checkpoint:
+            self._restore(checkpoint)
+        else:
+            self._window, self._watch = Window(), LossWatch(self._spike_factor, LossHistory())
+            self._curve, self.metrics = (), None
+            self.step, self._agreed_step, self._next_talk = 0, 0, 1
+            self._begin()
+        self._learner.count_from(traffic)
+        self._point, self._saved = False, checkpoint.reference if checkpoint else None
+        return ()
+
+    def _rolled_back_to(self, step: int) -> tuple[RolledBack, ...]:
+        """The roll-backs of the run, the one that is under way among them."""
+        assert self._diverged is not None and self._roll_back_policy is not None
+        rate = self._learning_rate * self._roll_back_policy.learning_rate_factor
+        what = {"reason": self._diverged.reason, "message": self._diverged.message}
+        return (*self.roll_backs, RolledBack(from_step=self.step, to_step=step, learning_rate=rate, **what))
+
+    def _good_checkpoint(self) -> Checkpoint | None:
+        """The newest one; none for the start.
+
+        One that training came from and diverged again before it saved another may be bad itself, with numbers that are
+        finite and far too large: then it is the one before. The start is the one before the first.
+        """
+        assert self._diverged is not None
+        newest = self._store.newest(self._diverged.good_until)
+        if newest is None or not self.roll_backs or newest.state.step != self.roll_backs[-1].to_step:
+            return newest
+        before = self._store.newest(newest.state.step - 1)
+        is_first = newest.state.step < 2 * self._spec.checkpoints.every_steps
+        return before if before or is_first else newest
 
     def _evaluate(self) -> tuple[Move, ...]:
         """Measures the evaluation split, all ranks together."""
@@ -331,11 +444,17 @@ class Training:
         return ()
 
     def _save(self) -> tuple[Move, ...]:
-        """Writes a checkpoint, all ranks together; rank 0 makes it exist."""
-        digest = bytes(32)
-        if kept := self._learner.kept:
+        """Writes a checkpoint, all ranks together; rank 0 makes it exist. What is not finite is not saved."""
+        learner, digest = self._learner, bytes(32)
+        kept = learner.kept
+        finite = are_finite((*learner.trained, *learner.moments.values(), *kept.values()))
+        if finite and kept:
             digest = bytes.fromhex(self._store.write(self.step, compression_file(self._group.rank), kept))
-        digests = self._group.gather_bytes(digest)
+        answers = self._group.gather_bytes(bytes([finite]) + digest)
+        if not all(answer[0] for answer in answers):
+            message = f"the parameters or the optimizer's state are not finite after step {self.step}"
+            return self._diverge(Diverged(reason="WeightsNotFinite", message=message, good_until=self.step - 1))
+        digests = [answer[1:] for answer in answers]
         if not self._group.leads:
             return ()
         files = {compression_file(rank): digest.hex() for rank, digest in enumerate(digests) if any(digest)}
@@ -350,7 +469,7 @@ class Training:
             CheckpointState(
                 step=self.step, epoch=self._order.epoch(self.step), seed=self._spec.seed, world_size=self._group.world_size, data=schema,
                 metrics=self.metrics, curve=self._curve, window_loss=self._window.loss, window_steps=self._window.steps,
-                traffic=self.traffic, files=files,
+                traffic=self.traffic, roll_backs=len(self.roll_backs), history=self._watch.history, files=files,
             )
         )  # fmt: skip
         return ()
@@ -367,10 +486,10 @@ class Training:
 
     def snapshot(self) -> Snapshot:
         """What rank 0 says about this step."""
-        loss = self._curve[-1].values["trainLoss"] if self._point else self._window.mean
+        told = self._curve and (self._point or not self._window.steps)
+        loss = self._curve[-1].values["trainLoss"] if told else self._window.mean
         epoch = self._order.epoch(self.step)
         return Snapshot(
             self.step, self.total, epoch, loss, self._window.rate, self.metrics, self._point, self._saved, self.traffic,
-            self._learner.skipped_steps,
-            self._busy,
+            self._learner.skipped_steps, self._busy, self.roll_backs,
         )  # fmt: skip

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from headrace.api import environment
 from headrace.api.artifacts import DatasetVersion
-from headrace.api.run_report import CurvePoint
+from headrace.api.run_report import CurvePoint, RolledBack
 from headrace.api.train_job import TrainJobSpec
 from headrace_workers.faults import Interrupted, RunFault
 from headrace_workers.storage import Folder
@@ -92,10 +92,10 @@ class Member:
         )
         self._adopt(group)
 
-        def on_start(resumed_from: int | None) -> None:
+        def on_start(resumed_from: int | None, roll_backs: tuple[RolledBack, ...]) -> None:
             board.post.remote(Trains(self._pod))
             if group.leads:
-                board.post.remote(GroupStarted(group.world_size, resumed_from))
+                board.post.remote(GroupStarted(group.world_size, resumed_from, roll_backs))
 
         def on_change(step: int, point: CurvePoint | None, lost: int) -> None:
             board.post.remote(Trains(self._pod))

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from headrace.api.run_report import CheckpointReference, Traffic
+from headrace.api.run_report import CheckpointReference, RolledBack, Traffic
 
 
 @dataclass(frozen=True)
@@ -10,9 +10,9 @@ class Snapshot:
     """The state of a run at one step, as rank 0 sees it.
 
     `loss` is the mean training loss since the last point of the curve. `metrics` is set where an evaluation was made,
-    `point` where the step belongs to the curve, `checkpoint` where one was just saved. `skipped_steps` changed nothing:
-    their gradients were not finite in float16. `busy` has the seconds of a step that each pod was busy itself since ranks
-    last talked, where ranks know their pods.
+    `point` where the step belongs to the curve, `checkpoint` where one was just saved or gone back to. `skipped_steps`
+    changed nothing: their gradients were not finite in float16. `busy` has the seconds of a step that each pod was busy
+    itself since ranks last talked, where ranks know their pods. `roll_backs` are those of the run.
     """
 
     step: int
@@ -26,6 +26,7 @@ class Snapshot:
     traffic: Traffic = field(default_factory=Traffic)
     skipped_steps: int = 0
     busy: dict[str, float] = field(default_factory=dict)
+    roll_backs: tuple[RolledBack, ...] = ()
 
     @property
     def values(self) -> dict[str, float]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from headrace.api import environment
 from headrace.api.artifacts import DatasetVersion, StartingWeights
+from headrace.api.run_report import RolledBack
 from headrace.api.train_job import TrainJobSpec
 from headrace_workers.faults import Interrupted, RunFault
 from headrace_workers.storage import Folder
@@ -69,9 +70,9 @@ def _train(work: RankWork, board: Any, rank: int) -> None:
     data = load_dataset(DatasetVersion.model_validate_json(work.dataset), spec.dataset)
     world_size = ray.train.get_context().get_world_size()
 
-    def on_start(resumed_from: int | None) -> None:
+    def on_start(resumed_from: int | None, roll_backs: tuple[RolledBack, ...]) -> None:
         if rank == 0:
-            board.post.remote(GroupStarted(world_size, resumed_from))
+            board.post.remote(GroupStarted(world_size, resumed_from, roll_backs))
 
     def on_progress(snapshot: Snapshot) -> None:
         board.post.remote(snapshot)
