@@ -11,7 +11,16 @@ from pydantic import Field
 from headrace.api.artifacts import DatasetVersion, ModelVersion
 from headrace.api.base import Model
 from headrace.api.meta import Condition, Time
-from headrace.api.run_report import BestTrial, CheckpointReference, CurvePoint, Progress, Records, Traffic, Trials
+from headrace.api.run_report import (
+    BestTrial,
+    CheckpointReference,
+    CurvePoint,
+    Progress,
+    Records,
+    Tracked,
+    Traffic,
+    Trials,
+)
 
 
 class Phase(StrEnum):
@@ -107,6 +116,9 @@ class TrainJobStatus(RunStatus):
     """The status of a TrainJob."""
 
     model: Annotated[ModelVersion | None, Field(description="The model version of the last complete run.")] = None
+    tracking: Annotated[
+        tuple[Tracked, ...] | None, Field(max_length=2, description="What became of the run in each tracker.")
+    ] = None
 
 
 class TuneJobStatus(RunStatus):

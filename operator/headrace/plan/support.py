@@ -60,4 +60,6 @@ def _tune(spec: TuneJobSpec) -> str | None:
         return f"spec.algorithm.{spec.algorithm.chosen_field} is not built yet; use tpe"
     if spec.template.workers.max > 1:
         return "spec.template.workers.max above 1 is not built yet: a trial runs in one worker; set it to 1"
+    if spec.template.tracking:
+        return "spec.template.tracking is not built yet: trials are not tracked; remove it"
     return _train(spec.template, "spec.template")

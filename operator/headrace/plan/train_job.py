@@ -30,8 +30,9 @@ TRAIN_JOB = RunKind(
     find_input=find_input,
     publish=publish_models,
     payload=_payload,
-    shown=lambda _: {},
+    shown=lambda report: {"tracking": report.tracking or None},
     result=model_result,
     stall_seconds=lambda spec: int(spec.stall_seconds),
     variables={environment.RAY_RUNTIME_ENV: "1"},
+    secrets=lambda spec: spec.tracking.secrets if spec.tracking else {},
 )

@@ -14,6 +14,7 @@ from headrace_workers.train.account import RESTARTS_WITHOUT_PROGRESS, Account
 from headrace_workers.train.board import GroupStarted, RankError, RankFault, Saved
 from headrace_workers.train.events import EventLog
 from headrace_workers.train.progress import FitResult, Snapshot
+from headrace_workers.train.tracking.tracking import Tracking
 
 
 class Scene:
@@ -22,7 +23,7 @@ class Scene:
     def __init__(self, folder: Path) -> None:
         self.storage = Folder(f"file://{folder}")
         self.reporter = Reporter(Pod.from_environment({"HEADRACE_TERMINATION_LOG": str(folder / "end")}), self.storage)
-        self.account = Account(self.reporter, self.storage, EventLog(self.storage, 1))
+        self.account = Account(self.reporter, self.storage, EventLog(self.storage, 1), Tracking())
 
     def steps(self) -> list[int]:
         return [json.loads(line)["step"] for line in self.storage.read("curve.jsonl").splitlines()]

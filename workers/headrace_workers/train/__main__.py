@@ -18,7 +18,7 @@ from headrace_workers.faults import Interrupted, RunFault
 from headrace_workers.head import Head, run_head
 from headrace_workers.ray_cluster import HeadSettings, start_head
 from headrace_workers.storage import Folder
-from headrace_workers.train.account import Account
+from headrace_workers.train.account import Account, stored_curve
 from headrace_workers.train.board import make_board
 from headrace_workers.train.change import Change
 from headrace_workers.train.events import EventLog
@@ -28,6 +28,7 @@ from headrace_workers.train.publish import publish_model, published_version
 from headrace_workers.train.rank import RankWork
 from headrace_workers.train.ray_group import RayGroup, import_early, prepare_environment
 from headrace_workers.train.supported import require_supported
+from headrace_workers.train.tracking.tracking import Tracking, tracked
 from headrace_workers.train.workers_of_run import wait_for_group
 
 POLL_SECONDS = 0.1
@@ -42,21 +43,29 @@ def train(head: Head) -> dict[str, Any]:
             "InvalidRunSpec", "a training run needs train and dataset in its RunSpec; let the operator write it"
         )
     spec, dataset = head.spec.train, head.spec.dataset
-    models = Folder(head.spec.publish)
-    if earlier := published_version(head.spec.identity, models):
-        return final_fields(earlier, dataset)
+    with tracked(head, spec, dataset) as tracking:
+        version = published_version(head.spec.identity, Folder(head.spec.publish))
+        if version:
+            tracking.earlier(stored_curve(head.storage))
+        else:
+            version = learn(head, spec, dataset, tracking)
+        tracking.published(version)
+    return {**final_fields(version, dataset), "workers": 0}
+
+
+def learn(head: Head, spec: TrainJobSpec, dataset: DatasetVersion, tracking: Tracking) -> ModelVersion:
+    """Trains, and publishes what was learnt."""
     require_supported(spec)
-    result = train_on_workers(head, spec, dataset)
+    result = train_on_workers(head, spec, dataset, tracking)
     head.reporter.update(stage="publishing")
-    version = publish_model(
+    return publish_model(
         head.spec.identity,
         spec,
         dataset,
-        models=models,
+        models=Folder(head.spec.publish),
         checkpoints=checkpoint_folder(head.spec, spec, head.storage),
         metrics=result.metrics,
     )
-    return {**final_fields(version, dataset), "workers": 0}
 
 
 def final_fields(version: ModelVersion, dataset: DatasetVersion) -> dict[str, Any]:
@@ -77,7 +86,7 @@ def checkpoint_folder(run: RunSpec, spec: TrainJobSpec, storage: Folder) -> Fold
     return Folder(spec.checkpoints.uri).sub(f"{run.identity.name}-{run.identity.uid}-r{run.identity.run}")
 
 
-def train_on_workers(head: Head, spec: TrainJobSpec, dataset: DatasetVersion) -> FitResult:
+def train_on_workers(head: Head, spec: TrainJobSpec, dataset: DatasetVersion, tracking: Tracking) -> FitResult:
     """Trains on the run's Ray cluster, which lives as long as this call."""
     prepare_environment(os.environ)
     # Ray Train gives its actors a runtime environment, even if only to hand on these switches.
@@ -90,7 +99,7 @@ def train_on_workers(head: Head, spec: TrainJobSpec, dataset: DatasetVersion) ->
         head.storage.uri,
         checkpoint_folder(head.spec, spec, head.storage).uri,
     )
-    account = Account(head.reporter, head.storage, EventLog(head.storage, head.spec.identity.attempt))
+    account = Account(head.reporter, head.storage, EventLog(head.storage, head.spec.identity.attempt), tracking)
     elastic = importlib.util.find_spec("torchft") is not None
     head.reporter.update(elastic=elastic)
     if elastic:

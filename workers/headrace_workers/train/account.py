@@ -5,14 +5,16 @@ It decides nothing about pods: a run that cannot go on ends with a reason, and t
 
 import json
 import logging
+from collections.abc import Mapping
 
-from headrace.api.run_report import Progress, ReportPhase
+from headrace.api.run_report import CurvePoint, Progress, ReportPhase, Traffic
 from headrace_workers.faults import RunFault
 from headrace_workers.report import Reporter
 from headrace_workers.storage import Folder
 from headrace_workers.train.board import GroupChanged, GroupStarted, Note, RankError, RankFault, Ready, Saved, Trains
 from headrace_workers.train.events import EventLog
 from headrace_workers.train.progress import FitResult, Snapshot
+from headrace_workers.train.tracking.tracking import Tracking
 
 CURVE = "curve.jsonl"
 RESTARTS_WITHOUT_PROGRESS = 5
@@ -26,13 +28,13 @@ class Account:
     `result` is set once training is done, `saved` once a group has stopped on request, `world_size` while one trains.
     """
 
-    def __init__(self, reporter: Reporter, storage: Folder, events: EventLog) -> None:
+    def __init__(self, reporter: Reporter, storage: Folder, events: EventLog, tracking: Tracking) -> None:
         """Starts before the first group."""
         self.result: FitResult | None = None
         self.groups = 0
         self.world_size = 0
         self.saved = False
-        self._reporter, self._storage, self._events = reporter, storage, events
+        self._reporter, self._storage, self._events, self._tracking = reporter, storage, events, tracking
         self._step = 0
         self._fruitless = 0
         self._last_error = ""
@@ -93,19 +95,24 @@ class Account:
             **changes,
         )
         logger.info("group %d of %d workers starts from step %d", self.groups, note.world_size, resumed)
+        self._tracking.resumed(resumed)
+        if self.groups == 1:
+            self._tracking.earlier(stored_curve(self._storage))
+        self._tracking.event(f"{note.world_size} workers start from step {resumed}")
 
     def _changed(self, note: GroupChanged) -> None:
         self.world_size = note.world_size
         self._reporter.update(stage="training", workers=note.world_size)
         curve = self._reporter.current.curve
         if note.point and note.point.step > (curve[-1].step if curve else 0):
-            self._reporter.record(note.point.step, note.point.values)
-            self._events.record(note.point.step, note.point.values)
+            self._record(note.point.step, note.point.values, note.world_size)
+        self._tracking.event(f"{note.world_size} workers from step {note.step} on")
         logger.info("the group is of %d workers from step %d on", note.world_size, note.step)
         if note.lost_steps:
             lost = self._reporter.current.lost_local_steps + note.lost_steps
             self._reporter.update(lost_local_steps=lost)
             logger.warning("%d local steps of lost workers are gone, %d in all", note.lost_steps, lost)
+            self._tracking.event(f"{note.lost_steps} local steps of lost workers are gone")
 
     def _progressed(self, note: Snapshot) -> None:
         if note.step > self._step:
@@ -119,8 +126,21 @@ class Account:
             **changes,
         )
         if note.point:
-            self._reporter.record(note.step, note.values)
-            self._events.record(note.step, note.values)
+            self._record(note.step, note.values, self.world_size, note.traffic)
+
+    def _record(self, step: int, values: Mapping[str, float], workers: int, traffic: Traffic | None = None) -> None:
+        self._reporter.record(step, values)
+        self._events.record(step, values)
+        self._tracking.point(step, values, traffic, workers=workers)
+
+
+def stored_curve(storage: Folder) -> list[CurvePoint]:
+    """The whole points of the stored curve."""
+    if not storage.exists(CURVE):
+        return []
+    lines = [line for line in storage.read(CURVE).decode().splitlines() if _step_of(line) != float("inf")]
+    points = [json.loads(line) for line in lines]
+    return [CurvePoint(step=point.pop("step"), values=point) for point in points]
 
 
 def keep_until(storage: Folder, step: int) -> None:
