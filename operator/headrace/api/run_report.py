@@ -102,9 +102,9 @@ class Tracked(Model):
 
     tool: Annotated[str, Field(description="The tracker, as spec.tracking names it.")]
     address: Annotated[
-        str, Field(max_length=1536, description="The page of the run; empty before it was found or made.")
+        str, Field(max_length=768, description="The page of the run; empty before it was found or made.")
     ] = ""
-    delivered: Annotated[int, Field(ge=0, description="Points of the curve that it has.")] = 0
+    delivered: Annotated[int, Field(ge=0, description="Points that it has, the final metrics among them.")] = 0
     undelivered: Annotated[
         int, Field(ge=0, description="Points that wait, or that were given up when the attempt ended.")
     ] = 0

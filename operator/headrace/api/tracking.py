@@ -14,7 +14,7 @@ MLFLOW_VARIABLES = ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "MLF
 WANDB_VARIABLES = ("WANDB_API_KEY",)
 """The keys of a Secret that are read, and the variables of the head that they become."""
 
-ServerAddress = Annotated[str, Field(min_length=1, max_length=1024, pattern=r"^https?://[^/]+.*$")]
+ServerAddress = Annotated[str, Field(min_length=1, max_length=512, pattern=r"^https?://[^/]+.*$")]
 """Where a server answers: http: or https:."""
 
 SecretName = Annotated[

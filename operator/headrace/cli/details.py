@@ -5,7 +5,8 @@ from datetime import datetime
 
 from headrace.api.artifacts import DatasetVersion, ModelVersion
 from headrace.api.meta import Condition
-from headrace.api.objects import DataPipeline, HeadraceObject, InferenceEndpoint, RunObject, TuneJob
+from headrace.api.objects import DataPipeline, HeadraceObject, InferenceEndpoint, RunObject, TrainJob, TuneJob
+from headrace.api.run_report import Tracked
 from headrace.api.status import Incident
 from headrace.cli.results import result
 from headrace.cli.view import line, row
@@ -49,9 +50,17 @@ def _run(resource: RunObject, now: datetime) -> list[str]:
         lines.append(f"  sent by a worker: {sent / 1e6:.1f} MB, {whole / 1e6:.1f} MB uncompressed{way}")
     if isinstance(resource, TuneJob):
         lines += _search(resource)
+    if isinstance(resource, TrainJob):
+        lines += [_tracked(one) for one in resource.status.tracking or ()]
     if status.storage:
         lines.append(f"  storage: {place(status.storage)}")
     return lines
+
+
+def _tracked(one: Tracked) -> str:
+    lacks = f", {one.undelivered} not delivered" if one.undelivered else ""
+    where = f" at {one.address}" if one.address else ""
+    return f"  {one.tool}: {one.delivered} points{lacks}{where}"
 
 
 def _search(job: TuneJob) -> list[str]:

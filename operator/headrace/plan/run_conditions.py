@@ -5,7 +5,7 @@ from datetime import datetime
 
 from headrace.api.meta import Condition, ConditionStatus
 from headrace.api.pods import Workers
-from headrace.api.status import FINISHED, Phase, RunStatus
+from headrace.api.status import FINISHED, Phase, RunStatus, TrainJobStatus
 from headrace.plan import gang, labels
 from headrace.plan.conditions import QUOTA, Fact, find, refused, settle
 from headrace.plan.run_progress import is_of_attempt
@@ -38,6 +38,7 @@ def _facts(observed: Observed, status: RunStatus, workers: Workers, waiting: Rea
         Fact("Progressing", status.phase in (Phase.STARTING, Phase.RUNNING), reason, message),
     ]  # fmt: skip
     facts.extend(_elastic(observed, status))
+    facts.extend(_tracked(status))
     blocked = refused(observed.refusals)
     if blocked:
         facts.append(blocked)
@@ -72,6 +73,20 @@ def _elastic(observed: Observed, status: RunStatus) -> Iterable[Fact]:
         )
     elif before:
         yield Fact("Elastic", before.status == ConditionStatus.TRUE, before.reason, before.message)
+
+
+def _tracked(status: RunStatus) -> Iterable[Fact]:
+    """Whether the trackers that the spec names have the curve."""
+    tracking = status.tracking if isinstance(status, TrainJobStatus) else None
+    if not tracking:
+        return
+    troubled = next((each for each in tracking if each.problem), None)
+    if troubled:
+        words = f"{troubled.tool} lacks {troubled.undelivered} points of the curve, which are in the run's storage: {troubled.problem}"
+        yield Fact("Tracked", False, "NotDelivered", words)
+    else:
+        pages = ", ".join(each.address for each in tracking if each.address)
+        yield Fact("Tracked", True, "Delivered", f"the run is tracked at {pages}" if pages else "the run is tracked")
 
 
 def _now(observed: Observed, status: RunStatus, workers: Workers, waiting: Reason | None) -> tuple[str, str]:

@@ -133,7 +133,7 @@ class Delivery:
 
     def _opened(self, address: str) -> None:
         with self._changed:
-            recovered, self._address, self._problem = bool(self._problem), address, ""
+            recovered, self._address, self._problem = bool(self._problem), address[:768], ""
         logger.info("%s tracks the run%s: %s", self._tracker.tool, " again" if recovered else "", address)
         self._on_change()
 

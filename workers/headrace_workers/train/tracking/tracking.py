@@ -17,6 +17,7 @@ from headrace_workers.train.tracking.delivery import Delivery
 from headrace_workers.train.tracking.mlflow import MlflowTracker
 from headrace_workers.train.tracking.subject import model_facts, subject_of
 from headrace_workers.train.tracking.tracker import End, Point, Subject, Tracker
+from headrace_workers.train.tracking.weights_and_biases import WandbTracker
 
 MOST_EVENTS = 40
 """Events kept of an attempt, the newest."""
@@ -111,4 +112,6 @@ def trackers_of(spec: TrackingSpec, credentials: Mapping[str, str], subject: Sub
     if spec.mlflow:
         own = {name: credentials[name] for name in MLFLOW_VARIABLES if name in credentials}
         trackers.append(MlflowTracker(spec.mlflow, subject, own))
+    if spec.weights_and_biases:
+        trackers.append(WandbTracker(spec.weights_and_biases, subject, credentials))
     return tuple(trackers)
