@@ -78,6 +78,8 @@ EDITS: dict[Kind, list[Wire]] = {
         {"checkpoints": {"keep": 9}},
         {"rollout": None},
         {"rollout": {"endpoint": "b"}},
+        {"tracking": None},
+        {"tracking": {"weightsAndBiases": {"project": "c", "secret": "b"}}},
         {"stallSeconds": 1},
     ],
     Kind.TUNE_JOB: [

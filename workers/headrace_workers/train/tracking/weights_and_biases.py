@@ -6,6 +6,7 @@ The run's id is the same for all attempts. W&B knows how far an earlier attempt 
 import importlib.util
 import logging
 import os
+import re
 import tempfile
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,9 +15,11 @@ from headrace.api.tracking import WeightsAndBiases
 from headrace_workers.faults import RunFault
 from headrace_workers.train.tracking.tracker import End, Point, Subject, TrackerDown, TrackerRefuses
 
-OPEN_SECONDS = 60.0
+OPEN_SECONDS = 30.0
 UPLOAD_SECONDS = 10.0
 """How long the end waits for what is not uploaded yet."""
+REFUSED = re.compile(r"error 40[13]\b")
+"""How wandb words a key that its server does not take: as a failure like any other."""
 
 logger = logging.getLogger(__name__)
 
@@ -38,6 +41,8 @@ class WandbTracker:
 
     def open(self) -> str:
         """The page of the run."""
+        # wandb reports its own errors home, as Ray does its usage, unless it is told otherwise before it is imported.
+        os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
         import wandb
 
         if self._run is not None:
@@ -46,7 +51,7 @@ class WandbTracker:
             api_key=self._key, init_timeout=OPEN_SECONDS, finish_timeout=UPLOAD_SECONDS, finish_timeout_raises=True,
             # The head's logs, its machine and its files are the cluster's own business.
             console="off", disable_git=True, save_code=False, x_disable_stats=True, x_disable_meta=True,
-            x_disable_machine_info=True, silent=True, stop_fn=self._asked_to_stop,
+            x_disable_machine_info=True, x_save_requirements=False, silent=True, stop_fn=self._asked_to_stop,
             **({"base_url": self._spec.uri} if self._spec.uri else {}),
         )  # fmt: skip
         try:
@@ -55,11 +60,12 @@ class WandbTracker:
                 resume="allow", config={**self._subject.parameters, **self._subject.facts}, allow_val_change=True,
                 dir=os.environ.get("WANDB_DIR") or tempfile.mkdtemp(prefix="headrace-wandb-"), settings=settings,
             )  # fmt: skip
-        except (wandb.errors.AuthenticationError, wandb.errors.UsageError) as error:
-            raise TrackerRefuses(
-                f"Weights & Biases refuses ({first_line(error)}); look at WANDB_API_KEY in the Secret {self._spec.secret}, and at project and entity"
-            ) from error
         except wandb.errors.Error as error:
+            refusals = (wandb.errors.AuthenticationError, wandb.errors.UsageError)
+            if isinstance(error, refusals) or REFUSED.search(str(error)):
+                raise TrackerRefuses(
+                    f"Weights & Biases refuses ({first_line(error)}); look at WANDB_API_KEY in the Secret {self._spec.secret}, and at project and entity"
+                ) from error
             raise TrackerDown(
                 f"Weights & Biases cannot be reached ({first_line(error)}); see whether the run's NetworkPolicy lets its address through"
             ) from error
