@@ -33,6 +33,7 @@ class Tracking:
         self._last_step = 0
         self._deliveries: tuple[Delivery, ...] = ()
         self._deliveries = tuple(Delivery(tracker, self._report) for tracker in trackers)
+        self._report()
 
     def point(self, step: int, values: Mapping[str, float], traffic: Traffic | None = None, **more: float) -> None:
         """A point of the curve, with what it cost until then."""
