@@ -59,7 +59,6 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pauses of milliseconds."""
     for name, seconds in {"GATHER_SECONDS": 0.01, "FIRST_PAUSE_SECONDS": 0.01, "LONGEST_PAUSE_SECONDS": 0.05}.items():
         monkeypatch.setattr(module, name, seconds)
-    monkeypatch.setattr(module, "SETTLE_SECONDS", dict.fromkeys(End, 2.0))
 
 
 @pytest.fixture
@@ -69,6 +68,11 @@ def tool() -> Tool:
 
 def points(*steps: int) -> list[Point]:
     return [Point(step, {"loss": 1.0}, 0.0) for step in steps]
+
+
+def close(delivery: Delivery, end: End = End.FINISHED) -> None:
+    delivery.end(end)
+    delivery.settle(2.0)
 
 
 def wait_until(holds: Callable[[], bool]) -> None:
@@ -83,7 +87,7 @@ def test_all_is_told_in_order_and_the_end_last(tool: Tool) -> None:
     delivery = Delivery(tool)
     delivery.tell(points(*range(100)), {"a": "1"})
     delivery.tell(points(100), {"a": "2"})
-    delivery.close(End.FINISHED)
+    close(delivery, End.FINISHED)
     assert (tool.steps, tool.facts, tool.end) == (list(range(101)), {"a": "2"}, End.FINISHED)
     state = delivery.state
     assert (state.delivered, state.undelivered, state.problem, state.address) == (101, 0, "", "http://tool/run")
@@ -97,10 +101,10 @@ def test_one_that_hangs_holds_up_nobody(tool: Tool, caplog: pytest.LogCaptureFix
     for step in range(1000):
         delivery.tell(points(step))
     assert time.monotonic() - began < 1.0
-    delivery.close(End.FINISHED)
+    close(delivery, End.FINISHED)
     assert 1.9 < time.monotonic() - began < 5.0
     tool.holds.set()
-    assert delivery.state.undelivered == 1000 and "not told the end" in delivery.state.problem
+    assert delivery.state.undelivered == 1000 and "did not take the end" in delivery.state.problem
     assert "did not get 1000 points" in caplog.text
 
 
@@ -117,7 +121,7 @@ def test_one_that_comes_back_gets_everything(tool: Tool) -> None:
     wait_until(lambda: tool.steps == [1, 2, 3])
     wait_until(lambda: delivery.state.problem == "")
     assert tool.opened == 2
-    delivery.close(End.FINISHED)
+    close(delivery, End.FINISHED)
 
 
 def test_one_that_is_down_to_the_end_is_given_up(tool: Tool, caplog: pytest.LogCaptureFixture) -> None:
@@ -128,7 +132,7 @@ def test_one_that_is_down_to_the_end_is_given_up(tool: Tool, caplog: pytest.LogC
     delivery.tell(points(1, 2))
     wait_until(lambda: tool.asked > 3)
     began = time.monotonic()
-    delivery.close(End.FINISHED)
+    close(delivery, End.FINISHED)
     assert time.monotonic() - began < 1.5
     assert (delivery.state.undelivered, delivery.state.delivered) == (2, 0)
     assert caplog.text.count("tool is down") == 1 and "did not get 2 points" in caplog.text
@@ -141,7 +145,7 @@ def test_one_that_refuses_is_asked_once(tool: Tool, caplog: pytest.LogCaptureFix
     delivery = Delivery(tool)
     wait_until(lambda: delivery.state.problem != "")
     delivery.tell(points(1, 2, 3))
-    delivery.close(End.FAILED)
+    close(delivery, End.FAILED)
     assert (tool.asked, delivery.state.undelivered) == (1, 3)
     assert caplog.text.count("refuses the credentials") == 1
 
@@ -151,7 +155,7 @@ def test_a_fault_of_the_tool_itself_is_said(tool: Tool) -> None:
     tool.fails = KeyError("run")
     delivery = Delivery(tool)
     wait_until(lambda: "KeyError: 'run'" in delivery.state.problem)
-    delivery.close(End.FINISHED)
+    close(delivery, End.FINISHED)
 
 
 def test_what_waits_is_bounded_and_what_goes_is_counted(tool: Tool, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -161,7 +165,7 @@ def test_what_waits_is_bounded_and_what_goes_is_counted(tool: Tool, monkeypatch:
     delivery = Delivery(tool)
     delivery.tell(points(*range(25)))
     tool.holds.set()
-    delivery.close(End.FINISHED)
+    close(delivery, End.FINISHED)
     assert (tool.steps, delivery.state.undelivered, delivery.state.delivered) == (list(range(15, 25)), 15, 10)
 
 
@@ -173,7 +177,7 @@ def test_what_is_done_again_is_told_as_it_was_done_again(tool: Tool) -> None:
     delivery.take_back_after(20)
     delivery.tell([Point(30, {"loss": 2.0}, 0.0)])
     tool.holds.set()
-    delivery.close(End.FINISHED)
+    close(delivery, End.FINISHED)
     assert [(point.step, point.values["loss"]) for point in tool.points] == [(10, 1.0), (20, 1.0), (30, 2.0)]
     assert all(one < other for one, other in pairwise(tool.steps))
 
@@ -181,5 +185,5 @@ def test_what_is_done_again_is_told_as_it_was_done_again(tool: Tool) -> None:
 def test_success_is_quiet(tool: Tool, caplog: pytest.LogCaptureFixture) -> None:
     """No warning where nothing is wrong."""
     caplog.set_level(logging.WARNING)
-    Delivery(tool).close(End.FINISHED)
+    close(Delivery(tool))
     assert caplog.text == "" and tool.end == End.FINISHED

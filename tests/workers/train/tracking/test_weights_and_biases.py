@@ -73,7 +73,8 @@ def test_a_run_is_written_with_all_that_it_was_told(offline: Path) -> None:
     ends = time.monotonic() + 60
     while delivery.state.delivered < 5 and time.monotonic() < ends:
         time.sleep(0.1)
-    delivery.close(End.FINISHED)
+    delivery.end(End.FINISHED)
+    delivery.settle(30.0)
     assert delivery.state.problem == ""
     found = records(offline)
     run = next(each.run for each in found if each.WhichOneof("record_type") == "run")

@@ -19,8 +19,8 @@ GATHER_SECONDS = 1.0
 """The least time between two sendings, so that a curve with a point at each step does not cost a request for each."""
 FIRST_PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 60.0
-SETTLE_SECONDS = {End.FINISHED: 15.0, End.FAILED: 15.0, End.STOPPED: 5.0}
-"""How long the end of an attempt waits for what is still to be delivered; one that was asked to go has little time."""
+SETTLE_SECONDS = 15.0
+"""How long the end of an attempt waits for what is still to be delivered."""
 
 logger = logging.getLogger(__name__)
 
@@ -65,15 +65,18 @@ class Delivery:
         with self._changed:
             self._points = deque(point for point in self._points if point.step <= step)
 
-    def close(self, end: End) -> None:
-        """Has the end told too, and waits for it, but not for long."""
+    def end(self, end: End) -> None:
+        """Has the end told too, after all else."""
         with self._changed:
             self._end = end
             self._changed.notify_all()
-        self._thread.join(SETTLE_SECONDS[end])
+
+    def settle(self, seconds: float) -> None:
+        """Waits until the end is told, but not for longer; what is missing then is said."""
+        self._thread.join(seconds)
         state = self.state
         if self._thread.is_alive():
-            self._say(f"{state.tool} was not told the end of this attempt within {SETTLE_SECONDS[end]:g} s")
+            self._say(f"{state.tool} did not take the end of this attempt in time")
         if state.undelivered:
             logger.warning(
                 "%s did not get %d points of the curve; they are in the run's storage", state.tool, state.undelivered

@@ -2,9 +2,10 @@
 
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from contextlib import contextmanager
 
+from headrace.api import environment
 from headrace.api.artifacts import DatasetVersion, ModelVersion
 from headrace.api.run_report import CurvePoint, Traffic
 from headrace.api.tracking import MLFLOW_VARIABLES
@@ -13,7 +14,7 @@ from headrace.api.train_job import TrainJobSpec
 from headrace_workers.faults import Interrupted, RunFault
 from headrace_workers.head import Head
 from headrace_workers.report import Reporter
-from headrace_workers.train.tracking.delivery import Delivery
+from headrace_workers.train.tracking.delivery import SETTLE_SECONDS, Delivery
 from headrace_workers.train.tracking.mlflow import MlflowTracker
 from headrace_workers.train.tracking.subject import model_facts, subject_of
 from headrace_workers.train.tracking.tracker import End, Point, Subject, Tracker
@@ -21,6 +22,11 @@ from headrace_workers.train.tracking.weights_and_biases import WandbTracker
 
 MOST_EVENTS = 40
 """Events kept of an attempt, the newest."""
+MOST_EARLIER_POINTS = 5000
+"""Points that are told again, the newest: those before them were told, or counted, by earlier attempts."""
+
+GRACE_SHARE = 12
+"""Of the time that a pod has after SIGTERM trackers get no more than this part: the checkpoint needs it, and the last report."""
 
 
 class Tracking:
@@ -48,10 +54,10 @@ class Tracking:
         for delivery in self._deliveries:
             delivery.take_back_after(step)
 
-    def earlier(self, curve: Iterable[CurvePoint]) -> None:
+    def earlier(self, curve: Sequence[CurvePoint]) -> None:
         """The curve of earlier attempts; what a tracker has of it is not told again."""
         now = time.time()
-        self._tell([Point(point.step, point.values, now) for point in curve])
+        self._tell([Point(point.step, point.values, now) for point in curve[-MOST_EARLIER_POINTS:]])
 
     def event(self, text: str) -> None:
         """Something that happened to the run, such as a change of its group."""
@@ -63,10 +69,13 @@ class Tracking:
         final = {f"final.{name}": value for name, value in version.metrics.items()}
         self._tell([Point(self._last_step, final, time.time())], model_facts(version))
 
-    def close(self, end: End) -> None:
+    def close(self, end: End, seconds: float = SETTLE_SECONDS) -> None:
         """Has the end of the attempt told, and waits for that, but not for long."""
         for delivery in self._deliveries:
-            delivery.close(end)
+            delivery.end(end)
+        ends = time.monotonic() + seconds
+        for delivery in self._deliveries:
+            delivery.settle(max(0.0, ends - time.monotonic()))
 
     def _tell(self, points: Sequence[Point] = (), facts: Mapping[str, str] | None = None) -> None:
         self._last_step = max((self._last_step, *(point.step for point in points)))
@@ -88,12 +97,17 @@ def tracked(head: Head, spec: TrainJobSpec, dataset: DatasetVersion) -> Iterator
     try:
         yield tracking
     except Interrupted:
-        tracking.close(End.STOPPED)
+        tracking.close(End.STOPPED, grace_seconds() / GRACE_SHARE)
         raise
     except BaseException:
         tracking.close(End.FAILED)
         raise
     tracking.close(End.FINISHED)
+
+
+def grace_seconds() -> float:
+    """How long the pod may take to end."""
+    return float(os.environ.get(environment.GRACE_SECONDS, environment.GRACE_SECONDS_DEFAULT))
 
 
 def taken(environ: MutableMapping[str, str], secrets: Mapping[str, str]) -> dict[str, str]:
