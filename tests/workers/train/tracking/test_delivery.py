@@ -143,19 +143,32 @@ def test_one_that_refuses_is_asked_once(tool: Tool, caplog: pytest.LogCaptureFix
     """A wrong credential is said in one sentence, and what comes later is counted."""
     tool.fails = TrackerRefuses("tool refuses the credentials; look at the Secret")
     delivery = Delivery(tool)
+    delivery.tell(points(1))
     wait_until(lambda: delivery.state.problem != "")
-    delivery.tell(points(1, 2, 3))
+    delivery.tell(points(2, 3))
     close(delivery, End.FAILED)
     assert (tool.asked, delivery.state.undelivered) == (1, 3)
     assert caplog.text.count("refuses the credentials") == 1
 
 
-def test_a_fault_of_the_tool_itself_is_said(tool: Tool) -> None:
-    """Whatever a library raises ends its own delivery alone."""
+def test_a_fault_of_the_tool_itself_is_said_and_may_pass(tool: Tool) -> None:
+    """Whatever a library raises is treated as an outage."""
     tool.fails = KeyError("run")
     delivery = Delivery(tool)
+    delivery.tell(points(1))
     wait_until(lambda: "KeyError: 'run'" in delivery.state.problem)
-    close(delivery, End.FINISHED)
+    tool.fails = None
+    close(delivery)
+    assert tool.steps == [1] and delivery.state.problem == ""
+
+
+def test_nothing_is_opened_before_there_is_something_to_tell(tool: Tool) -> None:
+    """Ray is being started then, and the environment is no place for two."""
+    delivery = Delivery(tool)
+    time.sleep(0.05)
+    assert tool.asked == 0
+    close(delivery)
+    assert tool.end == End.FINISHED
 
 
 def test_what_waits_is_bounded_and_what_goes_is_counted(tool: Tool, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ import pytest
 import requests
 
 from headrace.api.tracking import MLflow
-from headrace_workers.train.tracking.mlflow import MlflowTracker, authorization, batches, in_json, shortened
+from headrace_workers.train.tracking.mlflow import MlflowTracker, batches, in_json, shortened
 from headrace_workers.train.tracking.tracker import End, Point, Subject, TrackerDown, TrackerRefuses
 from tests.workers.train.tracking.fake_mlflow import FakeMlflow
 
@@ -179,9 +179,18 @@ def test_what_may_pass_and_what_will_not(fake: FakeMlflow) -> None:
         tracker(fake.uri, subject()).open()
 
 
+def test_the_environment_is_read_once(fake: FakeMlflow, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By who makes the tracker: while Ray starts, another thread that looks at it finds it changing."""
+    told = tracker(fake.uri, subject())
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nowhere")
+    told.open()
+    with pytest.raises(TrackerDown, match="ProxyError"):
+        tracker(fake.uri, subject()).open()
+
+
 def test_small_things() -> None:
     """Batches, texts cut between letters, numbers that JSON does not have."""
     assert list(batches(range(5), 2)) == [[0, 1], [2, 3], [4]]
     assert shortened("äää", 6) == "äää" and shortened("ääää", 6) == "ä…"
     assert [in_json(value) for value in (1.5, math.nan, math.inf, -math.inf)] == [1.5, "NaN", "Infinity", "-Infinity"]
-    assert callable(authorization({}))

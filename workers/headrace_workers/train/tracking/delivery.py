@@ -29,7 +29,10 @@ class Delivery:
     """What one tracker was told, and has to be told yet."""
 
     def __init__(self, tracker: Tracker, on_change: Callable[[], None] = lambda: None) -> None:
-        """Starts its thread, which opens the run."""
+        """Opens nothing yet: its thread starts with the first that it is told, when Ray has been started.
+
+        Who starts processes copies the environment, and a tool that changes it meanwhile would break that.
+        """
         self._tracker, self._on_change = tracker, on_change
         self._points: deque[Point] = deque()
         self._facts: dict[str, str] = {}
@@ -38,7 +41,6 @@ class Delivery:
         self._address, self._problem = "", ""
         self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._deliver, name=f"tracking-{tracker.tool}", daemon=True)
-        self._thread.start()
 
     @property
     def state(self) -> Tracked:
@@ -58,7 +60,7 @@ class Delivery:
                     self._lost += 1
                 self._points.append(point)
             self._facts |= facts or {}
-            self._changed.notify_all()
+            self._wake()
 
     def take_back_after(self, step: int) -> None:
         """Forgets the points after a step that are not delivered yet: these steps are done again."""
@@ -69,7 +71,7 @@ class Delivery:
         """Has the end told too, after all else."""
         with self._changed:
             self._end = end
-            self._changed.notify_all()
+            self._wake()
 
     def settle(self, seconds: float) -> None:
         """Waits until the end is told, but not for longer; what is missing then is said."""
@@ -83,6 +85,11 @@ class Delivery:
             )
         self._on_change()
 
+    def _wake(self) -> None:
+        if self._thread.ident is None:
+            self._thread.start()
+        self._changed.notify_all()
+
     def _deliver(self) -> None:
         is_open, pause = False, FIRST_PAUSE_SECONDS
         while True:
@@ -93,20 +100,18 @@ class Delivery:
                 if self._send():
                     return
                 pause = FIRST_PAUSE_SECONDS
-            except TrackerDown as error:
+            except TrackerRefuses as error:
+                self._say(f"{error}; this attempt tells it nothing more, and training goes on")
+                return
+            except Exception as error:  # whatever a tool's library raises must not be silent, and may pass  # noqa: BLE001
                 is_open = False
-                self._say(f"{error}; what it misses waits, and training goes on")
+                words = str(error) if isinstance(error, TrackerDown) else f"{type(error).__name__}: {error}"
+                self._say(f"{words}; what it misses waits, and training goes on")
                 with self._changed:
                     if self._end is not None:
                         return
                     self._changed.wait_for(lambda: self._end is not None, pause)
                 pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
-            except TrackerRefuses as error:
-                self._say(f"{error}; this attempt tells it nothing more, and training goes on")
-                return
-            except Exception as error:  # a tool's own fault must not be silent, and must not end training  # noqa: BLE001
-                self._say(f"{type(error).__name__}: {error}; this attempt tells it nothing more, and training goes on")
-                return
 
     def _send(self) -> bool:
         """Sends some of what waits; whether all is told and the end is."""

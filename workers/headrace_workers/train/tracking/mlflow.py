@@ -5,8 +5,9 @@ value, so that nothing is told twice, whatever was interrupted.
 """
 
 import math
+import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
@@ -36,8 +37,7 @@ class MlflowTracker:
         """Asks nothing yet."""
         self._uri, self._experiment, self._subject = spec.uri.rstrip("/"), spec.experiment, subject
         self._secret = spec.credentials.secret if spec.credentials else ""
-        self._credentials = authorization(credentials)
-        self._session: Any = None
+        self._session = session(self._uri, credentials)
         self._run = ""
         self._told: dict[str, int] = {}
         """The last step of each metric."""
@@ -133,9 +133,6 @@ class MlflowTracker:
         """The answer, or None where the server's error code is `missing`."""
         import requests
 
-        if self._session is None:
-            self._session = requests.Session()
-            self._session.auth = self._credentials
         sent = {"params": asked} if method == "GET" else {"json": asked}
         try:
             answer = self._session.request(
@@ -175,24 +172,24 @@ class MlflowTracker:
             raise TrackerRefuses(f"{self._name} refuses {call} ({status}{said})")
 
 
-def authorization(credentials: Mapping[str, str]) -> Callable[[Any], Any]:
-    """What puts credentials on a request, as MLflow's own client does: a user's name and password before a token.
+def session(uri: str, credentials: Mapping[str, str]) -> Any:
+    """Connections to a server, with credentials as MLflow's own client shows them: a user's name and password before a token.
 
-    It stands also where there are none: a file of passwords in the home folder is then not looked at.
+    Proxies and certificates are what the environment says now. It is not looked at again by another thread, while this one
+    changes it; nor is a file of passwords in the home folder.
     """
-    from requests.auth import HTTPBasicAuth
+    import requests
 
+    made = requests.Session()
+    made.trust_env = False
+    made.proxies = requests.utils.get_environ_proxies(uri)
+    made.verify = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
     user, password = credentials.get("MLFLOW_TRACKING_USERNAME"), credentials.get("MLFLOW_TRACKING_PASSWORD")
     if user and password:
-        return HTTPBasicAuth(user.encode(), password.encode())
-    token = credentials.get("MLFLOW_TRACKING_TOKEN")
-
-    def put(request: Any) -> Any:
-        if token:
-            request.headers["Authorization"] = f"Bearer {token}"
-        return request
-
-    return put
+        made.auth = (user.encode(), password.encode())
+    elif token := credentials.get("MLFLOW_TRACKING_TOKEN"):
+        made.headers["Authorization"] = f"Bearer {token}"
+    return made
 
 
 def batches(items: Any, size: int) -> Iterator[list[Any]]:

@@ -34,6 +34,8 @@ class WandbTracker:
         if importlib.util.find_spec("wandb") is None:
             message = "spec.tracking.weightsAndBiases needs the package wandb, which the image does not have; build it with EXTRA=wandb, or take it out of spec.tracking"
             raise RunFault("TrackerMissing", message, retryable=False)
+        # wandb reports its own errors home, as Ray does its usage, unless it is told otherwise before it is imported.
+        os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
         self._spec, self._subject, self._key = spec, subject, credentials.get("WANDB_API_KEY")
         self._run: Any = None
         self._next = 0
@@ -41,8 +43,6 @@ class WandbTracker:
 
     def open(self) -> str:
         """The page of the run."""
-        # wandb reports its own errors home, as Ray does its usage, unless it is told otherwise before it is imported.
-        os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
         import wandb
 
         if self._run is not None:
