@@ -66,12 +66,13 @@ def test_a_tracker_of_the_cluster_is_no_hole_in_the_isolation() -> None:
     ],
 )
 def test_what_arrived_is_a_condition(problem: str, status: str, words: str) -> None:
-    """And the page is in the status. Runs that are not tracked say nothing."""
+    """And the page is in the status. Runs that are not tracked, or not yet, say nothing."""
     job = with_status(train_job(), phase=Phase.RUNNING)
     one = Tracked(tool="mlflow", address=PAGE, delivered=4, undelivered=3, problem=problem)
     told = plan(observed(job, head(live=report(tracking=(one,))), pod(), pod(index=1)), NOW).status
     found = find(told.conditions, "Tracked")
     assert isinstance(told, TrainJobStatus) and told.tracking == (one,)
     assert found and found.status == status and words in found.message
-    silent = plan(observed(job, head(live=report()), pod(), pod(index=1)), NOW).status
-    assert find(silent.conditions, "Tracked") is None
+    for tracking in ((), (Tracked(tool="mlflow"),)):
+        silent = plan(observed(job, head(live=report(tracking=tracking)), pod(), pod(index=1)), NOW).status
+        assert find(silent.conditions, "Tracked") is None

@@ -84,7 +84,7 @@ def _tracked(status: RunStatus) -> Iterable[Fact]:
     if troubled:
         words = f"{troubled.tool} lacks {troubled.undelivered} points of the curve, which are in the run's storage: {troubled.problem}"
         yield Fact("Tracked", False, "NotDelivered", words)
-    else:
+    elif all(each.address or each.delivered for each in tracking):
         pages = ", ".join(each.address for each in tracking if each.address)
         yield Fact("Tracked", True, "Delivered", f"the run is tracked at {pages}" if pages else "the run is tracked")
 
