@@ -118,6 +118,7 @@ requirements: | $(BIN)/uv ## Pin the packages anew, with hashes and without addr
 	pin pyproject.toml -c requirements/dev.txt --extra operator -o requirements/operator.txt; \
 	pin pyproject.toml -c requirements/dev.txt --extra workers -o requirements/workers.txt; \
 	pin pyproject.toml -c requirements/dev.txt -c requirements/workers.txt --extra peft -o requirements/peft.txt; \
+	pin pyproject.toml -c requirements/dev.txt -c requirements/workers.txt --extra wandb -o requirements/wandb.txt; \
 	pin pyproject.toml -c requirements/dev.txt -c requirements/workers.txt --extra bench -o requirements/bench.txt; \
 	echo 'hatchling>=1.25' | pin - -c requirements/dev.txt -o requirements/build.txt
 

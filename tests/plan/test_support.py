@@ -12,3 +12,12 @@ def test_a_queue_is_refused(make: type[HeadraceObject]) -> None:
     """A run that its user takes for queued would start at once."""
     assert missing_support(make()) is None
     assert (missing_support(make(queueName="gpus")) or "").startswith("spec.queueName is not built yet")
+
+
+def test_trials_are_not_tracked() -> None:
+    """A search that named a tracker would tell it nothing."""
+    tracking = {"mlflow": {"uri": "http://mlflow:5000", "experiment": "digits"}}
+    template = {"dataset": {"pipeline": "digits"}, "model": {"builtin": "Perceptron"}, "epochs": 1}
+    assert missing_support(train_job(tracking=tracking)) is None
+    refused = missing_support(tune_job(template=template | {"tracking": tracking})) or ""
+    assert refused.startswith("spec.template.tracking is not built yet")

@@ -141,6 +141,22 @@ class BestTrial(Model):
     ] = {}
 
 
+class Tracked(Model):
+    """What became of a run in one tracker."""
+
+    tool: Annotated[str, Field(description="The tracker, as spec.tracking names it.")]
+    address: Annotated[
+        str, Field(max_length=768, description="The page of the run; empty before it was found or made.")
+    ] = ""
+    delivered: Annotated[int, Field(ge=0, description="Points that it has, the final metrics among them.")] = 0
+    undelivered: Annotated[
+        int, Field(ge=0, description="Points that wait, or that were given up when the attempt ended.")
+    ] = 0
+    problem: Annotated[
+        str, Field(max_length=512, description="What keeps points from being delivered, in a sentence.")
+    ] = ""
+
+
 class VersionTraffic(Model):
     """What a router saw of one model version since the router started."""
 
@@ -202,6 +218,7 @@ class RunReport(Model):
     best_trial: BestTrial | None = None
     dataset: DatasetVersion | None = None
     model: ModelVersion | None = None
+    tracking: tuple[Tracked, ...] = ()
     routing: Routing | None = None
     versions: Annotated[dict[str, VersionTraffic], Field(description="A router's counts by model version.")] = {}
 

@@ -19,6 +19,7 @@ from headrace.api.run_report import (
     Records,
     RolledBack,
     Straggler,
+    Tracked,
     Traffic,
     Trials,
 )
@@ -134,6 +135,9 @@ class TrainJobStatus(RunStatus):
         int, Field(ge=0, description="How often the run went back to a checkpoint, as its loss diverged.")
     ] = 0
     rolled_back: Annotated[RolledBack | None, Field(description="The last time that it did.")] = None
+    tracking: Annotated[
+        tuple[Tracked, ...] | None, Field(max_length=2, description="What became of the run in each tracker.")
+    ] = None
 
 
 class TuneJobStatus(RunStatus):

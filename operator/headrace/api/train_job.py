@@ -10,6 +10,7 @@ from headrace.api.compression import Compression, Uncompressed
 from headrace.api.credentials import NO_CREDENTIALS
 from headrace.api.job import Checkpoints, Recovery, RunPolicy
 from headrace.api.pods import Workers
+from headrace.api.tracking import Tracking
 
 
 class DatasetTable(Model):
@@ -400,6 +401,9 @@ class TrainJobSpec(RunPolicy):
     workers: Workers = setting("How many workers train.", edit=Edit.IN_PLACE, default=Workers())
     checkpoints: Checkpoints = setting("What is saved, how often.", edit=Edit.IMMUTABLE, default=Checkpoints())
     rollout: Rollout | None = setting("Where the finished model is offered.", edit=Edit.IN_PLACE, default=None)
+    tracking: Tracking | None = setting(
+        "Where else a run is tracked: its curve, parameters and lineage.", edit=Edit.NEW_RUN, default=None
+    )
     stall_seconds: Seconds = setting(
         "A run that makes no progress for this long is restarted.", edit=Edit.IN_PLACE, default=900
     )

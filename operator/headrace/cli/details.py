@@ -5,8 +5,8 @@ from datetime import datetime
 
 from headrace.api.artifacts import DatasetVersion, ModelVersion
 from headrace.api.meta import Condition
-from headrace.api.objects import DataPipeline, HeadraceObject, InferenceEndpoint, RunObject, TuneJob
-from headrace.api.run_report import Traffic
+from headrace.api.objects import DataPipeline, HeadraceObject, InferenceEndpoint, RunObject, TrainJob, TuneJob
+from headrace.api.run_report import Tracked, Traffic
 from headrace.api.status import Incident
 from headrace.cli.results import result
 from headrace.cli.view import line, row
@@ -51,6 +51,8 @@ def _run(resource: RunObject, now: datetime) -> list[str]:
         lines.append(f"  encoding: {status.traffic.encoding_seconds:.1f} s{_residual(status.traffic)}")
     if isinstance(resource, TuneJob):
         lines += _search(resource)
+    if isinstance(resource, TrainJob):
+        lines += [_tracked(one) for one in resource.status.tracking or ()]
     if status.storage:
         lines.append(f"  storage: {place(status.storage)}")
     return lines
@@ -58,6 +60,12 @@ def _run(resource: RunObject, now: datetime) -> list[str]:
 
 def _residual(traffic: Traffic) -> str:
     return f"; norm of the residual {traffic.residual_norm:.3g}" if traffic.residual_norm is not None else ""
+
+
+def _tracked(one: Tracked) -> str:
+    lacks = f", {one.undelivered} not delivered" if one.undelivered else ""
+    where = f" at {one.address}" if one.address else ""
+    return f"  {one.tool}: {one.delivered} points{lacks}{where}"
 
 
 def _search(job: TuneJob) -> list[str]:

@@ -58,6 +58,8 @@ class Container:
     config_map: str | None = None
     secret: str | None = None
     variables: Mapping[str, str] = field(default_factory=dict)
+    secrets: Mapping[str, str] = field(default_factory=dict)
+    """Variables that are keys of the users' Secrets, with the Secrets' names; what a Secret lacks is missing."""
     stores: bool = True
     """Whether it reads or writes the storage."""
     ready_path: str | None = None
@@ -266,6 +268,10 @@ def _environment(pods: PodSettings, container: Container) -> list[Raw]:
         {"name": environment.port_variable(key), "value": str(port)} for key, port in sorted(container.ports.items())
     ]
     own += [{"name": key, "value": value} for key, value in sorted(container.variables.items())]
+    own += [
+        {"name": key, "valueFrom": {"secretKeyRef": {"name": name, "key": key, "optional": True}}}
+        for key, name in sorted(container.secrets.items())
+    ]
     users: list[Raw] = [
         {"name": variable.name, "value": variable.value}
         if variable.secret is None

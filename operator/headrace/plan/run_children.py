@@ -201,6 +201,7 @@ def _pods(kind: RunKind, owner: Owner, observed: Observed, wanted: Mapping[str, 
     head = Container(
         kind.module, resources=manifests.HEAD_RESOURCES, ports={"report": manifests.REPORT_PORT, "ray": manifests.RAY_PORT},
         config_map=_place(resource, "run"), secret=secret, variables=kind.variables,
+        secrets=kind.secrets(resource.spec),
     )  # fmt: skip
     worker = Container(
         WORKER_MODULE, resources=kind.workers(resource.spec).resources, secret=secret,

@@ -43,6 +43,7 @@ def _facts(observed: Observed, status: RunStatus, workers: Workers, waiting: Rea
     facts.extend(_elastic(observed, status))
     facts.extend(_straggling(observed, status))
     facts.extend(_rolled_back(status))
+    facts.extend(_tracked(status))
     blocked = refused(observed.refusals)
     if blocked:
         facts.append(blocked)
@@ -112,6 +113,20 @@ def _rolled_back(status: RunStatus) -> Iterable[Fact]:
     if isinstance(status, TrainJobStatus) and status.rolled_back:
         last, count = status.rolled_back, status.roll_backs
         yield Fact(ROLLED_BACK, True, last.reason, last.sentence + (f"; it is roll-back {count}" if count > 1 else ""))
+
+
+def _tracked(status: RunStatus) -> Iterable[Fact]:
+    """Whether the trackers that the spec names have the curve."""
+    tracking = status.tracking if isinstance(status, TrainJobStatus) else None
+    if not tracking:
+        return
+    troubled = next((each for each in tracking if each.problem), None)
+    if troubled:
+        words = f"{troubled.tool} lacks {troubled.undelivered} points of the curve, which are in the run's storage: {troubled.problem}"
+        yield Fact("Tracked", False, "NotDelivered", words)
+    elif all(each.address or each.delivered for each in tracking):
+        pages = ", ".join(each.address for each in tracking if each.address)
+        yield Fact("Tracked", True, "Delivered", f"the run is tracked at {pages}" if pages else "the run is tracked")
 
 
 def _now(observed: Observed, status: RunStatus, workers: Workers, waiting: Reason | None) -> tuple[str, str]:

@@ -39,3 +39,5 @@ class RunKind:
     stall_seconds: Callable[[Any], int | None]
     variables: Mapping[str, str] = field(default_factory=dict)
     """Variables of the environment of all its pods."""
+    secrets: Callable[[Any], Mapping[str, str]] = lambda _: {}
+    """Variables of the head's environment that are keys of Secrets, with the Secrets' names."""

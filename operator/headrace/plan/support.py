@@ -65,4 +65,6 @@ def _tune(spec: TuneJobSpec) -> str | None:
         return "spec.template.workers.max above 1 is not built yet: a trial runs in one worker; set it to 1"
     if spec.template.model.from_:
         return "spec.template.model.from is not built yet: trials start anew; remove it"
+    if spec.template.tracking:
+        return "spec.template.tracking is not built yet: trials are not tracked; remove it"
     return _train(spec.template, "spec.template")

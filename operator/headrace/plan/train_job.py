@@ -28,7 +28,7 @@ def _payload(job: TrainJob) -> dict[str, Any]:
 def _shown(report: RunReport) -> dict[str, Any]:
     # A head that has yet to start its workers does not know of earlier roll-backs.
     undone = {"roll_backs": report.roll_backs, "rolled_back": report.rolled_back} if report.roll_backs else {}
-    return {"stragglers": report.stragglers, **undone}
+    return {"stragglers": report.stragglers, "tracking": report.tracking or None, **undone}
 
 
 TRAIN_JOB = RunKind(
@@ -41,4 +41,5 @@ TRAIN_JOB = RunKind(
     result=model_result,
     stall_seconds=lambda spec: int(spec.stall_seconds),
     variables={environment.RAY_RUNTIME_ENV: "1"},
+    secrets=lambda spec: spec.tracking.secrets if spec.tracking else {},
 )

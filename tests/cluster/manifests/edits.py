@@ -22,7 +22,7 @@ RUN = {
 }
 FULL: dict[Kind, Wire] = {
     Kind.DATA_PIPELINE: MINIMAL[spec_model(Kind.DATA_PIPELINE)] | RUN | {"schedule": "0 3 * * *", "steps": [{"scale": {"column": "x"}}]},
-    Kind.TRAIN_JOB: TRAIN | RUN | {"rollout": {"endpoint": "a"}, "model": {"builtin": "Perceptron", "parameters": {"width": 8}}},
+    Kind.TRAIN_JOB: TRAIN | RUN | {"rollout": {"endpoint": "a"}, "tracking": {"weightsAndBiases": {"project": "a", "secret": "b"}}, "model": {"builtin": "Perceptron", "parameters": {"width": 8}}},
     Kind.TUNE_JOB: MINIMAL[spec_model(Kind.TUNE_JOB)] | RUN | {"rollout": {"endpoint": "a"}, "earlyStopping": {"median": {}}},
 }  # fmt: skip
 """Specs with every optional field, so that each can be changed and taken away."""
@@ -78,6 +78,8 @@ EDITS: dict[Kind, list[Wire]] = {
         {"checkpoints": {"keep": 9}},
         {"rollout": None},
         {"rollout": {"endpoint": "b"}},
+        {"tracking": None},
+        {"tracking": {"weightsAndBiases": {"project": "c", "secret": "b"}}},
         {"stallSeconds": 1},
     ],
     Kind.TUNE_JOB: [

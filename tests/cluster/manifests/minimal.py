@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, get_args
 
-from headrace.api import data_pipeline, inference_endpoint, job, pods, steps, train_job, tune_job
+from headrace.api import data_pipeline, inference_endpoint, job, pods, steps, tracking, train_job, tune_job
 from headrace.api.base import Model, OneOf
 from headrace.api.compression import Compression
 from headrace.api.meta import API_VERSION, Kind
@@ -42,6 +42,10 @@ MINIMAL: dict[type[Model], Wire] = {
     train_job.WeightsSource: {"job": "base"},
     train_job.Loss: {"crossEntropy": {}},
     train_job.Rollout: {"endpoint": "digits"},
+    tracking.TrackerCredentials: {"secret": "login"},
+    tracking.MLflow: {"uri": "https://mlflow.example.com", "experiment": "digits"},
+    tracking.WeightsAndBiases: {"project": "digits", "secret": "wandb"},
+    tracking.Tracking: {"mlflow": {"uri": "https://mlflow.example.com", "experiment": "digits"}},
     Compression: {"none": {}},
     tune_job.TuneJobSpec: {
         "objective": {"metric": "accuracy"},

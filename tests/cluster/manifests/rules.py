@@ -10,6 +10,7 @@ from headrace.api.inference_endpoint import Canary, Replicas
 from headrace.api.job import Checkpoints
 from headrace.api.pods import EnvironmentVariable, Workers
 from headrace.api.steps import ColumnRule
+from headrace.api.tracking import PLAIN_ADDRESS, MLflow, Tracking, WeightsAndBiases
 from headrace.api.train_job import Dataset, DatasetTable, StartingModel, TrainJobSpec, WeightsSource
 from headrace.api.tune_job import Dimension, IntegerRange, LogRange, Range, TuneJobSpec
 from tests.cluster.manifests.cases import Case
@@ -26,6 +27,13 @@ ADDRESSES = {NO_CREDENTIALS.message: (
     [{"uri": "s3://bucket/folder"}, {"uri": "abfs://host:8443/a?version=3"}],
     [{"uri": "s3://key:word@bucket/folder"}, {"uri": "abfs://host/a?sig=abc"}],
 )}  # fmt: skip
+KEPT_SERVERS = [{"uri": "http://mlflow.tools.svc:5000"}, {"uri": "https://host/base/@x"}]
+BROKEN_SERVERS = [
+    {"uri": "https://user:word@host"},
+    {"uri": "https://word@host/base"},
+    {"uri": "https://host/?a=b"},
+    {"uri": "https://host/#/x"},
+]
 EXAMPLES: dict[type[Model], dict[str, tuple[list[Wire], list[Wire]]]] = {
     Workers: {
         "workers.min must be at most workers.max": (
@@ -68,6 +76,12 @@ EXAMPLES: dict[type[Model], dict[str, tuple[list[Wire], list[Wire]]]] = {
     Table: ADDRESSES,
     DatasetTable: ADDRESSES,
     Checkpoints: ADDRESSES,
+    Tracking: {"set mlflow, weightsAndBiases or both": ([MINIMAL[Tracking], {"weightsAndBiases": MINIMAL[WeightsAndBiases]}], [{}])},
+    MLflow: {PLAIN_ADDRESS.message: ([MINIMAL[MLflow] | each for each in KEPT_SERVERS], [MINIMAL[MLflow] | each for each in BROKEN_SERVERS])},
+    WeightsAndBiases: {PLAIN_ADDRESS.message: (
+        [MINIMAL[WeightsAndBiases], *(MINIMAL[WeightsAndBiases] | each for each in KEPT_SERVERS)],
+        [MINIMAL[WeightsAndBiases] | each for each in BROKEN_SERVERS],
+    )},
     Dataset: {
         "set exactly one of pipeline, table": (
             [{"pipeline": "digits", "version": "7"}, {"table": TABLE}],

@@ -1,6 +1,8 @@
 """What the head makes of the board's notes."""
 
 import json
+import threading
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,10 +15,34 @@ from headrace_workers.pod import Pod
 from headrace_workers.report import Reporter
 from headrace_workers.storage import Folder
 from headrace_workers.train.account import RESTARTS_WITHOUT_PROGRESS, Account
-from headrace_workers.train.board import GroupStarted, RankError, RankFault, Saved
+from headrace_workers.train.board import GroupChanged, GroupStarted, RankError, RankFault, Saved
 from headrace_workers.train.events import EventLog
 from headrace_workers.train.progress import FitResult, Snapshot
 from headrace_workers.train.stragglers import WINDOW_SECONDS, Stragglers
+from headrace_workers.train.tracking.tracker import End, Point
+from headrace_workers.train.tracking.tracking import Tracking
+
+
+class Told:
+    """A tracker that answers once it may, and keeps what it is told."""
+
+    tool = "told"
+
+    def __init__(self) -> None:
+        self.may_answer = threading.Event()
+        self.points: list[Point] = []
+        self.facts: dict[str, str] = {}
+
+    def open(self) -> str:
+        self.may_answer.wait(10)
+        return ""
+
+    def send(self, points: Sequence[Point], facts: Mapping[str, str]) -> None:
+        self.points += points
+        self.facts |= facts
+
+    def close(self, end: End) -> None:
+        pass
 
 
 class Scene:
@@ -25,15 +51,25 @@ class Scene:
     def __init__(self, folder: Path) -> None:
         self.storage = Folder(f"file://{folder}")
         self.reporter = Reporter(Pod.from_environment({"HEADRACE_TERMINATION_LOG": str(folder / "end")}), self.storage)
-        self.account = Account(self.reporter, self.storage, EventLog(self.storage, 1), Stragglers(1.5, 64))
+        self.told = Told()
+        self.tracking = Tracking([self.told], self.reporter)
+        self.account = Account(
+            self.reporter, self.storage, EventLog(self.storage, 1), Stragglers(1.5, 64), self.tracking
+        )
+
+    def end(self) -> None:
+        self.told.may_answer.set()
+        self.tracking.close(End.FINISHED)
 
     def steps(self) -> list[int]:
         return [json.loads(line)["step"] for line in self.storage.read("curve.jsonl").splitlines()]
 
 
 @pytest.fixture
-def scene(tmp_path: Path) -> Scene:
-    return Scene(tmp_path)
+def scene(tmp_path: Path) -> Iterator[Scene]:
+    scene = Scene(tmp_path)
+    yield scene
+    scene.end()
 
 
 def snapshot(step: int, *, saved: bool = False, **changes: Any) -> Snapshot:
@@ -118,6 +154,22 @@ def test_a_roll_back_whose_leader_was_lost_is_heard_later(scene: Scene) -> None:
     scene.account.hear(snapshot(25, roll_backs=went_back(20, 10)))
     assert scene.steps() == [10, 25]
     assert scene.reporter.current.roll_backs == 2
+
+
+def test_trackers_are_told_what_the_stored_curve_says(scene: Scene) -> None:
+    """The points of earlier attempts, those of this one, and none that are done again; who took part, and since when."""
+    scene.storage.write("curve.jsonl", b'{"step": 5, "trainLoss": 2.0}\n{"step": 7, "trainLoss": 1.0}\n')
+    scene.account.hear(GroupStarted(2, 5))
+    for step in (10, 20, 30):
+        scene.account.hear(snapshot(step))
+    scene.account.hear(GroupStarted(1, 20))
+    scene.account.hear(GroupChanged(2, 25, None, lost_steps=3))
+    scene.account.hear(snapshot(30))
+    scene.end()
+    assert [point.step for point in scene.told.points] == scene.steps() == [5, 10, 20, 30]
+    assert [point.values.get("workers") for point in scene.told.points] == [None, 2, 2, 2]
+    said = "2 workers start from step 5; 1 workers start from step 20; 2 workers from step 25 on; 3 local steps of lost workers are gone"
+    assert scene.told.facts == {"headrace.attempt.1": said}
 
 
 def test_half_a_line_of_the_curve_is_dropped(scene: Scene) -> None:

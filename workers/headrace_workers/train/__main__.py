@@ -18,7 +18,7 @@ from headrace_workers.faults import Interrupted, RunFault
 from headrace_workers.head import Head, run_head
 from headrace_workers.ray_cluster import HeadSettings, start_head
 from headrace_workers.storage import Folder
-from headrace_workers.train.account import Account
+from headrace_workers.train.account import Account, stored_curve
 from headrace_workers.train.board import make_board
 from headrace_workers.train.change import Change
 from headrace_workers.train.events import EventLog
@@ -30,6 +30,7 @@ from headrace_workers.train.ray_group import RayGroup, import_early, prepare_env
 from headrace_workers.train.starting_weights import Start, completed, find_start
 from headrace_workers.train.stragglers import Stragglers
 from headrace_workers.train.supported import require_supported
+from headrace_workers.train.tracking.tracking import Tracking, tracked
 from headrace_workers.train.workers_of_run import wait_for_group
 
 POLL_SECONDS = 0.1
@@ -44,26 +45,34 @@ def train(head: Head) -> dict[str, Any]:
             "InvalidRunSpec", "a training run needs train and dataset in its RunSpec; let the operator write it"
         )
     spec, dataset = head.spec.train, head.spec.dataset
-    models = Folder(head.spec.publish)
-    if earlier := published_version(head.spec.identity, models):
-        return final_fields(earlier, dataset)
+    with tracked(head, spec, dataset) as tracking:
+        version = published_version(head.spec.identity, Folder(head.spec.publish))
+        if version:
+            tracking.earlier(stored_curve(head.storage))
+        else:
+            version = learn(head, spec, dataset, tracking)
+        tracking.published(version)
+    return {**final_fields(version, dataset), "workers": 0}
+
+
+def learn(head: Head, spec: TrainJobSpec, dataset: DatasetVersion, tracking: Tracking) -> ModelVersion:
+    """Trains, and publishes what was learnt."""
     start = start_of(head, spec)
     if start:
         spec = spec.model_copy(update={"model": completed(spec.model, start)})
     require_supported(spec)
     weights = start.weights if start else None
-    result = train_on_workers(head, spec, dataset, weights)
+    result = train_on_workers(head, spec, dataset, weights, tracking)
     head.reporter.update(stage="publishing", stragglers=())
-    version = publish_model(
+    return publish_model(
         head.spec.identity,
         spec,
         dataset,
-        models=models,
+        models=Folder(head.spec.publish),
         checkpoints=checkpoint_folder(head.spec, spec, head.storage),
         metrics=result.metrics,
         started_from=weights,
     )
-    return {**final_fields(version, dataset), "workers": 0}
 
 
 def final_fields(version: ModelVersion, dataset: DatasetVersion) -> dict[str, Any]:
@@ -95,7 +104,7 @@ def checkpoint_folder(run: RunSpec, spec: TrainJobSpec, storage: Folder) -> Fold
 
 
 def train_on_workers(
-    head: Head, spec: TrainJobSpec, dataset: DatasetVersion, weights: StartingWeights | None
+    head: Head, spec: TrainJobSpec, dataset: DatasetVersion, weights: StartingWeights | None, tracking: Tracking
 ) -> FitResult:
     """Trains on the run's Ray cluster, which lives as long as this call."""
     prepare_environment(os.environ)
@@ -111,7 +120,8 @@ def train_on_workers(
         weights.model_dump_json() if weights else "",
     )
     events = EventLog(head.storage, head.spec.identity.attempt)
-    account = Account(head.reporter, head.storage, events, Stragglers(spec.stragglers.factor, spec.batch_size))
+    stragglers = Stragglers(spec.stragglers.factor, spec.batch_size)
+    account = Account(head.reporter, head.storage, events, stragglers, tracking)
     elastic = importlib.util.find_spec("torchft") is not None
     head.reporter.update(elastic=elastic)
     if elastic:

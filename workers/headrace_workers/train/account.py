@@ -6,9 +6,9 @@ It decides nothing about pods: a run that cannot go on ends with a reason, and t
 import json
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from headrace.api.run_report import Hangs, Progress, ReportPhase, RolledBack
+from headrace.api.run_report import CurvePoint, Hangs, Progress, ReportPhase, RolledBack, Traffic
 from headrace_workers.faults import RunFault
 from headrace_workers.report import Reporter
 from headrace_workers.storage import Folder
@@ -16,6 +16,7 @@ from headrace_workers.train.board import GroupChanged, GroupStarted, Note, RankE
 from headrace_workers.train.events import EventLog
 from headrace_workers.train.progress import FitResult, Snapshot
 from headrace_workers.train.stragglers import Stragglers
+from headrace_workers.train.tracking.tracking import Tracking
 
 CURVE = "curve.jsonl"
 RESTARTS_WITHOUT_PROGRESS = 5
@@ -29,13 +30,16 @@ class Account:
     `result` is set once training is done, `saved` once a group has stopped on request, `world_size` while one trains.
     """
 
-    def __init__(self, reporter: Reporter, storage: Folder, events: EventLog, stragglers: Stragglers) -> None:
+    def __init__(
+        self, reporter: Reporter, storage: Folder, events: EventLog, stragglers: Stragglers, tracking: Tracking
+    ) -> None:
         """Starts before the first group."""
         self.result: FitResult | None = None
         self.groups = 0
         self.world_size = 0
         self.saved = False
-        self._reporter, self._storage, self._events, self._stragglers = reporter, storage, events, stragglers
+        self._reporter, self._storage, self._events = reporter, storage, events
+        self._stragglers, self._tracking = stragglers, tracking
         self._step = 0
         self._fruitless = 0
         self._last_error = ""
@@ -103,19 +107,24 @@ class Account:
             **changes,
         )
         logger.info("group %d of %d workers starts from step %d", self.groups, note.world_size, resumed)
+        self._tracking.resumed(resumed)
+        if self.groups == 1:
+            self._tracking.earlier(stored_curve(self._storage))
+        self._tracking.event(f"{note.world_size} workers start from step {resumed}")
 
     def _changed(self, note: GroupChanged) -> None:
         self.world_size = note.world_size
         self._reporter.update(stage="training", workers=note.world_size)
         curve = self._reporter.current.curve
         if note.point and note.point.step > (curve[-1].step if curve else 0):
-            self._reporter.record(note.point.step, note.point.values)
-            self._events.record(note.point.step, note.point.values)
+            self._record(note.point.step, note.point.values, note.world_size)
+        self._tracking.event(f"{note.world_size} workers from step {note.step} on")
         logger.info("the group is of %d workers from step %d on", note.world_size, note.step)
         if note.lost_steps:
             lost = self._reporter.current.lost_local_steps + note.lost_steps
             self._reporter.update(lost_local_steps=lost)
             logger.warning("%d local steps of lost workers are gone, %d in all", note.lost_steps, lost)
+            self._tracking.event(f"{note.lost_steps} local steps of lost workers are gone")
 
     def _progressed(self, note: Snapshot) -> None:
         if undone := note.roll_backs[self._reporter.current.roll_backs :]:
@@ -135,8 +144,12 @@ class Account:
         self._stragglers.hear(note.busy, 1 / note.rate if note.rate > 0 else 0.0, time.monotonic())
         self._tell_stragglers()
         if note.point:
-            self._reporter.record(note.step, note.values)
-            self._events.record(note.step, note.values)
+            self._record(note.step, note.values, self.world_size, note.traffic)
+
+    def _record(self, step: int, values: Mapping[str, float], workers: int, traffic: Traffic | None = None) -> None:
+        self._reporter.record(step, values)
+        self._events.record(step, values)
+        self._tracking.point(step, values, traffic, workers=workers)
 
     def _tell_stragglers(self) -> None:
         found, before = self._stragglers.found, {each.pod for each in self._reporter.current.stragglers}
@@ -161,8 +174,19 @@ class Account:
             roll_backs=len(roll_backs),
             rolled_back=roll_backs[-1],
         )
+        self._tracking.resumed(step)
         for each in undone:
             logger.warning("%s", each.sentence)
+            self._tracking.event(each.sentence)
+
+
+def stored_curve(storage: Folder) -> list[CurvePoint]:
+    """The whole points of the stored curve."""
+    if not storage.exists(CURVE):
+        return []
+    lines = [line for line in storage.read(CURVE).decode().splitlines() if _step_of(line) != float("inf")]
+    points = [json.loads(line) for line in lines]
+    return [CurvePoint(step=point.pop("step"), values=point) for point in points]
 
 
 def keep_until(storage: Folder, step: int) -> None:

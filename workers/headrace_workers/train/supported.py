@@ -25,5 +25,5 @@ def require_supported(spec: TrainJobSpec) -> None:
 def require_peft() -> None:
     """RunFault if there is nothing here that makes adapters."""
     if importlib.util.find_spec("peft") is None:
-        message = "model.lora needs the package peft, which is not in this image; build one with PEFT=yes (pip install 'headrace[workers,peft]'), or train without lora"
+        message = "model.lora needs the package peft, which is not in this image; build one with EXTRAS=peft (pip install 'headrace[workers,peft]'), or train without lora"
         raise RunFault("PackageMissing", message)
