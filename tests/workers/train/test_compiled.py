@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch._dynamo.exc import TorchDynamoException
 
-from headrace_workers.faults import RunFault
+from headrace_workers.faults import Interrupted, RunFault
 from headrace_workers.storage import Folder
 from headrace_workers.train.checkpoints import WEIGHTS, Checkpoints
 from headrace_workers.train.compiled import compile_in_place, faults_of_compiling
@@ -16,11 +16,12 @@ from headrace_workers.train.loop import FitResult, fit
 from tests.workers.train.builders import blobs, learners, train_spec
 
 
-def train(folder: Path, **changes: Any) -> tuple[FitResult, dict[str, torch.Tensor]]:
+def train(folder: Path, *, stops: bool = False, **changes: Any) -> tuple[FitResult, dict[str, torch.Tensor]]:
     """The result, and the weights as they are saved."""
+    asked = iter(range(10_000))
     result = fit(
         train_spec(**changes), blobs(), Folder(f"file://{folder}"), group=Group(),
-        on_progress=lambda _: None, should_stop=lambda: False,
+        on_progress=lambda _: None, should_stop=lambda: stops and next(asked) > 0,
     )  # fmt: skip
     checkpoint = Checkpoints(Folder(f"file://{folder}/checkpoints")).newest()
     assert checkpoint
@@ -29,13 +30,26 @@ def train(folder: Path, **changes: Any) -> tuple[FitResult, dict[str, torch.Tens
 
 @pytest.mark.slow
 def test_a_compiled_network_learns_under_its_own_names(tmp_path: Path) -> None:
-    """What it learns without dropout is what it learns uncompiled, but for rounding, in bfloat16 too; any batch will do."""
+    """What it learns without dropout is what it learns uncompiled, but for rounding."""
     steady = {"builtin": "Perceptron", "parameters": {"hidden": 32, "layers": 1}}
     (whole, plain), (compiled, weights) = train(tmp_path / "plain", model=steady), train(tmp_path / "compiled", model=steady, compile=True)  # fmt: skip
     assert weights.keys() == plain.keys()
     for name, each in weights.items():
         torch.testing.assert_close(each, plain[name], rtol=1e-3, atol=1e-4)
     assert compiled.metrics["loss"] == pytest.approx(whole.metrics["loss"], rel=1e-3)
+
+
+@pytest.mark.slow
+def test_a_compiled_run_that_is_interrupted_ends_with_the_same_bits(tmp_path: Path) -> None:
+    """What resumes compiles anew, and comes to the same code."""
+    steady = {"builtin": "Perceptron", "parameters": {"hidden": 32, "layers": 1}}
+    _, whole = train(tmp_path / "whole", model=steady, compile=True)
+    with pytest.raises(Interrupted):
+        train(tmp_path / "parts", stops=True, model=steady, compile=True)
+    torch.compiler.reset()
+    result, parts = train(tmp_path / "parts", model=steady, compile=True)
+    assert result.resumed_from
+    assert all(torch.equal(each, whole[name]) for name, each in parts.items())
 
 
 def test_a_missing_compiler_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

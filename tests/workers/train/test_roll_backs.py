@@ -1,6 +1,7 @@
 """Training that goes back when its loss diverges: by one rank, whose steps a test makes go wrong."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,10 @@ from headrace.api.run_report import RolledBack
 from headrace.api.train_job import TrainJobSpec
 from headrace_workers.faults import Interrupted, RunFault
 from headrace_workers.storage import Folder
-from headrace_workers.train.checkpoints import WEIGHTS, Checkpoints
-from headrace_workers.train.learner import Learner
+from headrace_workers.train.checkpoints import WEIGHTS, Checkpoints, compression_file
+from headrace_workers.train.learner import Learned, Learner
 from headrace_workers.train.loop import Snapshot
+from headrace_workers.train.precision import FIRST_SCALE, SCALE
 from tests.workers.train.builders import train_spec
 from tests.workers.train.test_loop import Stop, last_tensors, train
 
@@ -34,14 +36,14 @@ def go_wrong(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     learn = Learner.learn
 
     def patch(bad: Bad, *, loss: float = NAN, weights: bool = False) -> None:
-        def learns(self: Learner, step: int, batch: torch.Tensor, **named: Any) -> torch.Tensor:
+        def learns(self: Learner, step: int, batch: torch.Tensor, **named: Any) -> Learned:
             answer = learn(self, step, batch, **named)
             if not bad(step, self.learning_rate):
                 return answer
             if weights:
                 next(iter(self.weights.values()))[0] = NAN
                 return answer
-            return answer * loss
+            return replace(answer, loss=answer.loss * loss)
 
         monkeypatch.setattr(Learner, "learn", learns)
 
@@ -72,6 +74,18 @@ def test_it_goes_back_and_passes_more_slowly(tmp_path: Path, go_wrong: Callable[
     steps = [point.step for point in newest.state.curve]
     assert steps == sorted(set(steps))
     assert all(each.loss > 0 for each in heard)
+
+
+def test_gradients_that_no_scale_makes_finite_are_a_divergence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From step 5 on nothing is finite in float16 at the full rate: 17 scales are tried, then it goes back, and tries them again."""
+    monkeypatch.setattr(Learner, "_all_finite", lambda self: self.network.step < 5 or self.learning_rate < RATE)
+    heard: list[Snapshot] = []
+    train(tmp_path, spec(precision="Float16", epochs=10), on_progress=heard.append)
+    assert went(tmp_path) == [(21, 20, RATE / 2)]
+    assert heard[-1].skipped_steps == 16
+    newest = store(tmp_path).newest()
+    assert newest and newest.tensors(compression_file(0))[SCALE][0] == FIRST_SCALE
+    assert store(tmp_path).roll_backs()[0].reason == "GradientsNotFinite"
 
 
 def test_without_a_checkpoint_it_starts_anew(tmp_path: Path, go_wrong: Callable[..., None]) -> None:

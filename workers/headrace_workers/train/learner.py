@@ -37,10 +37,14 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Learned:
-    """What a step came to: this rank's share of the mean loss, and whether the step was skipped and changed nothing."""
+    """What a step came to: this rank's share of the mean loss, and whether the step was skipped and changed nothing.
+
+    With `hopeless` the next would be skipped, too: no scale of the loss is left to try. The loss is then no number.
+    """
 
     loss: torch.Tensor
     skipped: bool = False
+    hopeless: bool = False
 
 
 class Learner:
@@ -118,8 +122,9 @@ class Learner:
         if self._scale and not self._all_finite():
             for buffer, old in zip(network.buffers(), before, strict=True):
                 buffer.copy_(old)
-            self._skip(step, self._scale)
-            return Learned(loss, skipped=True)
+            if self._skip(step, self._scale):
+                return Learned(loss, skipped=True)
+            return Learned(loss * math.nan, skipped=True, hopeless=True)
         self._take(step, pays)
         return Learned(loss)
 
@@ -152,15 +157,16 @@ class Learner:
             self._wire.add_up(lost)
         return not lost.any()
 
-    def _skip(self, step: int, scale: LossScale) -> None:
-        tried = scale.value
-        scale.skip(step)
+    def _skip(self, step: int, scale: LossScale) -> bool:
+        """Leaves the step out; whether there is a smaller scale to try."""
+        tried, may_pass = scale.value, scale.skip()
         if self._rounds:
             # A step of no length: the others' distances count no more for it.
             self._rounds.took_step()
         if self._group.leads or self._rounds:
             text = "step %d is skipped: its gradients are not finite with the loss scaled by %g; the next is scaled by %g; %d skipped so far"
             logger.warning(text, step, tried, scale.value, scale.skipped)
+        return may_pass
 
     def _take(self, step: int, pays: bool) -> None:
         gradient, max_norm = self._bucket.flat, self._max_norm
@@ -301,6 +307,11 @@ class Learner:
         if self._rounds:
             self._rounds.restore(exchanged)
             restore_optimizer(self._optimizer, inner, _named(kept, INNER))
+
+    def restart_scale(self) -> None:
+        """Looks anew for how much the loss can be scaled, where it is."""
+        if self._scale:
+            self._scale.restart()
 
     def look_at_residual(self) -> None:
         """Takes the norm of what the exchange owes, which is more than can be done at each step."""

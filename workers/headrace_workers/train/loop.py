@@ -247,6 +247,8 @@ class Training:
     def _restore(self, checkpoint: Checkpoint) -> None:
         state = checkpoint.state
         self._learner.restore(checkpoint)
+        if self.roll_backs and self.roll_backs[-1].to_step == state.step:
+            self._learner.restart_scale()
         self._window = Window(state.window_loss, state.window_steps)
         known = state.history if state.history.step == state.step else LossHistory(step=state.step)
         self._watch = LossWatch(self._spike_factor, known)
@@ -280,7 +282,10 @@ class Training:
         self.step = step
         self._point, self.metrics, self._saved = False, None, None
         part = len(share(batch, self._group.rank, self._group.world_size)) / len(batch)
-        self._window.add(learned.loss, part, skipped=learned.skipped)
+        self._window.add(learned.loss, part, skipped=learned.skipped and not learned.hopeless)
+        if learned.hopeless and not self._learner.has_rounds:
+            message = f"gradients are not finite at step {step} whatever the loss is scaled by; BFloat16 has the range that Float16 lacks"
+            return self._diverge(Diverged(reason="GradientsNotFinite", message=message, good_until=step - 1))
         if not learned.skipped:
             self._watch.add(step, learned.loss, part)
         due = (

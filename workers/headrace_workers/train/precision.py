@@ -49,13 +49,17 @@ class LossScale:
         if self._good_steps >= GROWS_AFTER_STEPS:
             self.value, self._good_steps = min(2 * self.value, LARGEST_SCALE), 0
 
-    def skip(self, step: int) -> None:
-        """Counts a step whose gradients were not; RunFault when there is no smaller scale to try."""
-        if self.value <= SMALLEST_SCALE:
-            message = f"precision Float16: gradients are not finite at step {step} whatever the loss is scaled by; use BFloat16 or Float32, lower optimizer.learningRate, or look for values that are not finite in the dataset"
-            raise RunFault("GradientsNotFinite", message)
-        self.value, self._good_steps = self.value / 2, 0
+    def skip(self) -> bool:
+        """Counts a step whose gradients were not; whether there is a smaller scale to try."""
         self.skipped += 1
+        if self.value <= SMALLEST_SCALE:
+            return False
+        self.value, self._good_steps = self.value / 2, 0
+        return True
+
+    def restart(self) -> None:
+        """Looks anew for where it belongs, as training goes another way."""
+        self.value, self._good_steps = FIRST_SCALE, 0
 
     def state(self) -> dict[str, torch.Tensor]:
         """What `restore` takes."""
