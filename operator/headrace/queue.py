@@ -63,7 +63,7 @@ class Queue:
         self._timers: dict[ObjectKey, asyncio.TimerHandle] = {}
         self._failures: dict[ObjectKey, int] = {}
         self._looks: dict[ObjectKey, tuple[int, float]] = {}
-        """How often in a row a key was looked at, and when that last ended."""
+        """How often in a row a key was looked at, and when the rest after the last time ends."""
         self._resting: dict[ObjectKey, asyncio.TimerHandle] = {}
 
     def wake(self, key: ObjectKey) -> None:
@@ -130,13 +130,14 @@ class Queue:
     def _count(self, key: ObjectKey, started: float) -> float:
         """Counts a look that has just ended, and returns how long the key rests now."""
         now = asyncio.get_running_loop().time()
-        looks, ended = self._looks.pop(key, (0, started))
-        looks = looks + 1 if started - ended < LULL_SECONDS else 1
-        # The key looked at last stands last, so that old ones are found at the front.
-        self._looks[key] = looks, now
+        looks, rested = self._looks.pop(key, (0, started))
+        looks = looks + 1 if started - rested < LULL_SECONDS else 1
+        rest = rest_seconds(looks, now - started)
+        # The key looked at last stands last, so that old ones are found near the front.
+        self._looks[key] = looks, now + rest
         while (oldest := next(iter(self._looks))) != key and now - self._looks[oldest][1] > LULL_SECONDS:
             del self._looks[oldest]
-        return rest_seconds(looks, now - started)
+        return rest
 
     def _rested(self, key: ObjectKey) -> None:
         del self._resting[key]
