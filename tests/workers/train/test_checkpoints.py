@@ -80,13 +80,6 @@ def test_a_damaged_checkpoint_is_skipped_aloud(
     assert "00000010 is skipped" in caplog.text
 
 
-def test_tied_weights_are_saved_under_both_names(store: Checkpoints) -> None:
-    """Tensors that share memory are written as copies."""
-    tied = torch.ones(3)
-    store.write(1, WEIGHTS, {"a": tied, "b": tied})
-    assert (store.folder.sub("00000001")).exists(WEIGHTS)
-
-
 @pytest.mark.parametrize(
     ("world_size", "expected"),
     [(4, [0.0, 1.0, 2.0, 3.0]), (2, [1.5, 1.5]), (8, [1.5] * 8)],

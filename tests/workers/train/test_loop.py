@@ -94,7 +94,7 @@ def test_a_killed_run_resumes_from_its_last_checkpoint(tmp_path: Path) -> None:
     """What happens between a checkpoint and a kill is done again, with the same result."""
 
     def die(snapshot: Snapshot) -> None:
-        if snapshot.step == 10:
+        if snapshot.checkpoint and snapshot.checkpoint.step == 8:
             raise KeyboardInterrupt
 
     whole = train(tmp_path / "whole", train_spec())
@@ -122,11 +122,13 @@ def test_a_seed_decides_the_result(tmp_path: Path) -> None:
 
 
 def test_progress_says_when_it_was_measured_and_saved(tmp_path: Path) -> None:
-    """Evaluations come at everySteps and at the end, checkpoints at theirs and at the end."""
+    """Evaluations come at everySteps and at the end; a checkpoint is told of once it exists, by its own step."""
     heard: list[Snapshot] = []
     train(tmp_path, train_spec(), on_progress=heard.append)
     assert [one.step for one in heard if one.metrics] == [5, 10, 12]
-    assert [one.step for one in heard if one.checkpoint] == [4, 8, 12]
+    told = [one.checkpoint.step for one in heard if one.checkpoint]
+    assert told == sorted(told) and told[-1] == 12 and {*told} <= {4, 8, 12}
+    assert Folder(f"file://{tmp_path}/checkpoints").names() == ["00000004", "00000008", "00000012"]
 
 
 def test_what_progress_raises_ends_the_loop(tmp_path: Path) -> None:

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 import torch
 
-from headrace.api.run_report import RolledBack
+from headrace.api.run_report import CheckpointReference, RolledBack
 from headrace.api.train_job import TrainJobSpec
 from headrace_workers.faults import Interrupted, RunFault
 from headrace_workers.storage import Folder
-from headrace_workers.train.checkpoints import WEIGHTS, Checkpoints, compression_file
+from headrace_workers.train.checkpoints import WEIGHTS, Checkpoints, CheckpointState, compression_file
 from headrace_workers.train.learner import Learned, Learner
 from headrace_workers.train.loop import Snapshot
 from headrace_workers.train.precision import FIRST_SCALE, SCALE
@@ -182,15 +182,21 @@ def test_a_mask_of_infinities_is_saved(tmp_path: Path) -> None:
     assert newest and newest.state.step == 12
 
 
-def test_a_damaged_checkpoint_is_not_gone_back_to(tmp_path: Path, go_wrong: Callable[..., None]) -> None:
+def test_a_damaged_checkpoint_is_not_gone_back_to(
+    tmp_path: Path, go_wrong: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The newest whole one is."""
     go_wrong(lambda step, rate: step == 10 and rate == RATE)
+    commit = Checkpoints.commit
 
-    def damage(snapshot: Snapshot) -> None:
-        if snapshot.step == 9:
+    def damage(self: Checkpoints, state: CheckpointState) -> CheckpointReference:
+        made = commit(self, state)
+        if state.step == 8:
             (tmp_path / "checkpoints" / "00000008" / WEIGHTS).write_bytes(b"")
+        return made
 
-    train(tmp_path, spec(), on_progress=damage)
+    monkeypatch.setattr(Checkpoints, "commit", damage)
+    train(tmp_path, spec())
     assert went(tmp_path) == [(10, 4, RATE / 2)]
 
 

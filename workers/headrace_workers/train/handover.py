@@ -12,6 +12,7 @@ from pydantic import Field
 from headrace.api.base import Model
 from headrace.api.run_report import CheckpointReference, CurvePoint, RolledBack, Traffic
 from headrace_workers.train.divergence import Diverged, LossHistory
+from headrace_workers.train.own_copies import own_copies
 
 if TYPE_CHECKING:
     import torch
@@ -42,20 +43,18 @@ class Common(Model):
     roll_backs: Annotated[tuple[RolledBack, ...], Field(description="The roll-backs of the run.")] = ()
     diverged: Annotated[Diverged | None, Field(description="What the next roll-back undoes.")] = None
     history: Annotated[LossHistory, Field(description="What a spike of the loss is measured against.")] = LossHistory()
+    saving: Annotated[int | None, Field(description="The step of the checkpoint that is being written.")] = None
+    owes_save: Annotated[bool, Field(description="Whether the next step that ends a round is saved.")] = False
+    waits: Annotated[bool, Field(description="Whether nothing is done before what is saved now exists.")] = False
 
 
 def packed(common: Common, tensors: "Mapping[str, torch.Tensor]") -> bytes:
     """The bytes that travel."""
     import safetensors.torch
-    import torch
 
     # Not by pydantic, which has nulls for numbers that are not finite, as those of a training that has diverged.
     document = json.dumps(common.model_dump(mode="json", by_alias=True)).encode()
-    # Tied weights share memory, which safetensors refuses: each name gets its own copy.
-    copies = {
-        key: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for key, tensor in tensors.items()
-    }
-    return len(document).to_bytes(LENGTH_BYTES, "big") + document + safetensors.torch.save(copies)
+    return len(document).to_bytes(LENGTH_BYTES, "big") + document + safetensors.torch.save(own_copies(tensors))
 
 
 def unpacked(data: bytes) -> "tuple[Common, dict[str, torch.Tensor]]":

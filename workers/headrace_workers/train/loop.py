@@ -1,6 +1,6 @@
 """One rank's training loop: the same for a run over many workers and for a single-process trial.
 
-Training is a sequence of moves: resume, a step, talk, evaluate, save, roll back. Which move is next is a function of the
+Training is a sequence of moves: resume, a step, talk, evaluate, save, commit, roll back. Which move is next is a function of the
 state that all ranks have in common, so that they agree on it without a word; a move that fails for want of a peer has
 changed nothing, and is made again by the ranks that are left. Everything random is a function of (seed, epoch) or (seed,
 step, rank), so a run that resumes from a checkpoint at the same world size ends with the same bits. The loop never talks
@@ -39,6 +39,7 @@ from headrace_workers.train.order import Order, share
 from headrace_workers.train.progress import FitResult, Snapshot
 from headrace_workers.train.starting_weights import described, load_weights
 from headrace_workers.train.window import Window
+from headrace_workers.train.writing import Writing
 
 __all__ = ["FitResult", "Group", "Snapshot", "Training", "fit", "load_dataset"]
 
@@ -58,6 +59,7 @@ class Move(StrEnum):
     EVALUATE = "Evaluate"
     MARK = "Mark"
     SAVE = "Save"
+    COMMIT = "Commit"
     ROLL_BACK = "RollBack"
 
 
@@ -145,6 +147,14 @@ class Training:
         self._pending: tuple[Move, ...] = (Move.RESUME,)
         self._leaving: tuple[int, ...] = ()
         """The ranks that go after the next step, at which everybody pays what it owes."""
+        self._saving: int | None = None
+        """The step of the checkpoint that the ranks are writing."""
+        self._writing: Writing | None = None
+        """This rank's part of it, or of the last one."""
+        self._owes_save = False
+        """Whether a checkpoint was given up, as the group changed while it was written."""
+        self._waits = False
+        """Whether nothing is done before what is saved now exists."""
         self._saved: CheckpointReference | None = None
         self._busy: dict[str, float] = {}
         self.moves = 0
@@ -170,7 +180,8 @@ class Training:
         move = self._pending[0] if self._pending else Move.STEP
         made = {
             Move.RESUME: self._resume, Move.STEP: self._advance, Move.ROUND: self._finish_round, Move.PART: self._part, Move.TALK: self._talk,
-            Move.EVALUATE: self._evaluate, Move.MARK: self._mark, Move.SAVE: self._save, Move.ROLL_BACK: self._roll_back,
+            Move.EVALUATE: self._evaluate, Move.MARK: self._mark, Move.SAVE: self._save,
+            Move.COMMIT: self._commit, Move.ROLL_BACK: self._roll_back,
         }[move]()  # fmt: skip
         # What would have followed a step that is undone does not.
         follow = () if Move.ROLL_BACK in made else self._pending[1:]
@@ -179,15 +190,21 @@ class Training:
         return move
 
     def regroup(self) -> None:
-        """Goes on among other ranks; those that wanted to go will say so again."""
+        """Goes on among other ranks; those that wanted to go will say so again, and what the old ones were writing is given up."""
         self._leaving = ()
-        self._pending = tuple(move for move in self._pending if move != Move.PART)
+        commits = Move.COMMIT in self._pending
+        self._pending = tuple(move for move in self._pending if move not in (Move.PART, Move.COMMIT))
+        if commits and self._waits and not {Move.SAVE, Move.ROLL_BACK} & {*self._pending}:
+            self._pending = (*self._pending, Move.SAVE)
+        # In this order: a rank that joins may be reading both.
+        self._owes_save = self._owes_save or self._saving is not None
+        self._saving = None
         self._learner.regroup()
 
     def hand_over(self) -> bytes:
         """What a rank that joins needs in order to make the next move."""
         common = Common(
-            moves=self.moves, pending=self._pending, step=self.step, agreed_step=self._agreed_step,
+            saving=self._saving, owes_save=self._owes_save, waits=self._waits, moves=self.moves, pending=self._pending, step=self.step, agreed_step=self._agreed_step,
             next_talk=self._next_talk, tells=self._tells, stopping=self.stopping, regroups=self.regroups,
             resumed_from=self.resumed_from, metrics=self.metrics, curve=self._curve, point=self._point,
             saved=self._saved, window_loss=self._window.loss, window_steps=self._window.steps, rate=self._window.rate,
@@ -206,6 +223,7 @@ class Training:
         self._learner.take_over(tensors, common.traffic)
         self._window = Window(common.window_loss, common.window_steps, common.rate)
         self._busy = {}
+        self._saving, self._owes_save, self._waits = common.saving, common.owes_save, common.waits
         self._pending = tuple(Move(each) for each in common.pending)
         self._agreed_step, self._next_talk, self._tells = common.agreed_step, common.next_talk, common.tells
         self._curve, self._point, self._saved = common.curve, common.point, common.saved
@@ -288,15 +306,18 @@ class Training:
             return self._diverge(Diverged(reason="GradientsNotFinite", message=message, good_until=step - 1))
         if not learned.skipped:
             self._watch.add(step, learned.loss, part)
+        # In a step that is skipped nobody pays what it owes; a round ends whatever its steps were.
+        parts = self._agrees and bool(self._leaving) and (self._learner.has_rounds or not learned.skipped)
+        # Those that go have written their part, and one checkpoint is written at a time.
+        saving = self._saving is not None
         due = (
-            (Move.EVALUATE, self._evaluates), (Move.MARK, self._marks), (Move.SAVE, self._saves),
+            (Move.EVALUATE, self._evaluates), (Move.MARK, self._marks),
+            (Move.COMMIT, saving and self._saves and not parts), (Move.SAVE, self._saves),
         )  # fmt: skip
         moves = tuple(move for move, is_due in due if is_due)
-        self._tells = bool(moves) or (self._agrees and self.step >= self._next_talk)
-        # In a step that is skipped nobody pays what it owes; a round ends whatever its steps were.
-        parts = bool(self._leaving) and (self._learner.has_rounds or not learned.skipped)
+        self._tells = bool(moves) or (saving and parts) or (self._agrees and self.step >= self._next_talk)
         first = (
-            (Move.ROUND, self._agrees and self._learner.has_rounds), (Move.PART, self._agrees and parts),
+            (Move.ROUND, self._agrees and self._learner.has_rounds), (Move.COMMIT, saving and parts), (Move.PART, parts),
             (Move.TALK, self._tells),
         )  # fmt: skip
         return (*(move for move, is_due in first if is_due), *moves)
@@ -332,7 +353,8 @@ class Training:
 
     @property
     def _saves(self) -> bool:
-        return self.step == self.total or self._is_due(self._spec.checkpoints.every_steps)
+        owed = self._owes_save and self._agrees
+        return self.step == self.total or owed or self._is_due(self._spec.checkpoints.every_steps)
 
     def _part(self) -> tuple[Move, ...]:
         """Goes on without the ranks that wanted to go; Left on them."""
@@ -342,18 +364,19 @@ class Training:
         return ()
 
     def _talk(self) -> tuple[Move, ...]:
-        """Adds up the losses over the ranks, and hears how long each was busy and what it wants; RunFault if the loss is lost."""
+        """Adds up the losses over the ranks, and hears how long each was busy, what it wants, and whether it has written its part of a checkpoint; RunFault if the loss is lost."""
         group, window, own_time = self._group, self._window, self._learner.own_time
         # First: on CUDA it waits for all steps to be done, which the times of their ends need.
         losses = window.share
         goes, busy = torch.zeros(2, group.world_size, dtype=torch.float64)
         goes[group.rank] = float(group.wants_to_leave)
         busy[group.rank] = own_time.seconds / max(window.own_steps, 1)
-        wishes = torch.tensor([float(self._should_stop()), float(group.wants_others)], dtype=torch.float64)
+        written = self._writing is None or self._writing.is_done
+        wishes = torch.tensor([self._should_stop(), group.wants_others, written], dtype=torch.float64)
         heard = group.add_up(torch.cat([losses, wishes, goes, busy, self._watch.share(self.step)]))
-        loss, steps, seconds, stops, others = (float(value) for value in heard[:5])
+        loss, steps, seconds, stops, others, parts_written = (float(value) for value in heard[:6])
         ranks = 2 * group.world_size
-        (goes, busy), stretches = heard[5 : 5 + ranks].view(2, -1), heard[5 + ranks :]
+        (goes, busy), stretches = heard[6 : 6 + ranks].view(2, -1), heard[6 + ranks :]
         own_time.forget()
         self._busy = dict(zip(group.pods, busy.tolist(), strict=False))
         self._leaving = tuple(int(rank) for rank in goes.nonzero().flatten())
@@ -365,7 +388,10 @@ class Training:
         if spike := self._watch.take(self.step, stretches):
             return self._diverge(spike)
         self._next_talk = self.step + window.take(loss, steps, seconds / group.world_size)
-        return (Move.SAVE,) if self.stopping or left < group.fewest else ()
+        saves = self.stopping or left < group.fewest
+        self._waits = saves or self.step == self.total
+        commits = self._saving is not None and (saves or parts_written == group.world_size)
+        return (*((Move.COMMIT,) if commits else ()), *((Move.SAVE,) if saves else ()))
 
     def _diverge(self, diverged: Diverged) -> tuple[Move, ...]:
         """Has all ranks go back, or RunFault on all of them where they may not, or not again."""
@@ -373,7 +399,7 @@ class Training:
         if policy is None or len(self.roll_backs) >= policy.times:
             raise hopeless(diverged, self.roll_backs if policy else None)
         self._diverged = diverged
-        return (Move.ROLL_BACK,)
+        return (Move.ROLL_BACK,) if self._saving is None else (Move.COMMIT, Move.ROLL_BACK)
 
     def _roll_back(self) -> tuple[Move, ...]:
         """Goes back to where training was well, all ranks together, and has it learn more slowly from there.
@@ -449,34 +475,45 @@ class Training:
         return ()
 
     def _save(self) -> tuple[Move, ...]:
-        """Writes a checkpoint, all ranks together; rank 0 makes it exist. What is not finite is not saved."""
-        learner, digest = self._learner, bytes(32)
-        kept = learner.kept
-        finite = are_finite((*learner.trained, *learner.moments.values(), *kept.values()))
-        if finite and kept:
-            digest = bytes.fromhex(self._store.write(self.step, compression_file(self._group.rank), kept))
-        answers = self._group.gather_bytes(bytes([finite]) + digest)
-        if not all(answer[0] for answer in answers):
+        """Has a checkpoint written while training goes on, each rank its part. What is not finite is not saved."""
+        learner, group = self._learner, self._group
+        kept, moments = learner.kept, learner.moments
+        finite = are_finite((*learner.trained, *moments.values(), *kept.values()))
+        if not all(each[0] for each in group.gather_bytes(bytes([finite]))):
             message = f"the parameters or the optimizer's state are not finite after step {self.step}"
             return self._diverge(Diverged(reason="WeightsNotFinite", message=message, good_until=self.step - 1))
-        digests = [answer[1:] for answer in answers]
-        if not self._group.leads:
-            return ()
-        files = {compression_file(rank): digest.hex() for rank, digest in enumerate(digests) if any(digest)}
-        files[WEIGHTS] = self._store.write(self.step, WEIGHTS, self._learner.weights)
-        if self.step == self.total and (merged := self._learner.merged):
-            files[MERGED] = self._store.write(self.step, MERGED, merged)
-        files[OPTIMIZER] = self._store.write(self.step, OPTIMIZER, self._learner.moments)
+        files = {compression_file(group.rank): kept} if kept else {}
+        if group.leads:
+            files |= {WEIGHTS: learner.weights, OPTIMIZER: moments}
+            if self.step == self.total and (merged := learner.merged):
+                files[MERGED] = merged
+        state = self._checkpoint_state() if group.leads else None
+        self._writing = Writing(self._store, self.step, files, state, self._writing)
+        self._saving, self._owes_save = self.step, False
+        self._next_talk = min(self._next_talk, self.step + self._window.soon)
+        return (Move.COMMIT,) if self._waits else ()
+
+    def _checkpoint_state(self) -> CheckpointState:
+        """What is not a tensor of a checkpoint of this step."""
         schema = DataSchema(
             features=self._data.features, target=self._data.target, shape=self._data.shape, classes=self._data.classes
         )
-        self._saved = self._store.commit(
-            CheckpointState(
-                step=self.step, epoch=self._order.epoch(self.step), seed=self._spec.seed, world_size=self._group.world_size, data=schema,
-                metrics=self.metrics, curve=self._curve, window_loss=self._window.loss, window_steps=self._window.steps,
-                traffic=self.traffic, roll_backs=len(self.roll_backs), history=self._watch.history, files=files,
-            )
+        return CheckpointState(
+            step=self.step, epoch=self._order.epoch(self.step), seed=self._spec.seed, world_size=self._group.world_size, data=schema,
+            metrics=self.metrics, curve=self._curve, window_loss=self._window.loss, window_steps=self._window.steps,
+            traffic=self.traffic, roll_backs=len(self.roll_backs), history=self._watch.history,
         )  # fmt: skip
+
+    def _commit(self) -> tuple[Move, ...]:
+        """Has the checkpoint exist, once all ranks have written their parts."""
+        assert self._writing is not None
+        files = dict(self._writing.digests)
+        own = files.get(compression_file(self._group.rank), "00" * 32)
+        digests = self._group.gather_bytes(bytes.fromhex(own))
+        if state := self._writing.state:
+            files |= {compression_file(rank): digest.hex() for rank, digest in enumerate(digests) if any(digest)}
+            self._saved = self._store.commit(state.model_copy(update={"files": files}))
+        self._saving = None
         return ()
 
     @property

@@ -8,6 +8,7 @@ import time
 import torch
 
 TALK_SECONDS = 0.5
+SOON_SECONDS = 0.1
 MOST_STEPS_BETWEEN_TALKS = 500
 
 
@@ -52,7 +53,15 @@ class Window:
         self.steps += steps
         self.rate = 1.0 / seconds_a_step if seconds_a_step > 0 else 0.0
         self._share, self._share_steps, self.own_steps, self._since = None, 0.0, 0, time.monotonic()
-        return min(MOST_STEPS_BETWEEN_TALKS, max(1, int(TALK_SECONDS * self.rate)))
+        return self._steps_in(TALK_SECONDS)
+
+    @property
+    def soon(self) -> int:
+        """The steps until the next talk where something is waited for."""
+        return self._steps_in(SOON_SECONDS)
+
+    def _steps_in(self, seconds: float) -> int:
+        return min(MOST_STEPS_BETWEEN_TALKS, max(1, int(seconds * self.rate)))
 
     @property
     def mean(self) -> float:
