@@ -1,8 +1,14 @@
+import asyncio
+import ctypes
 import gc
 import subprocess
 import sys
+import weakref
+from types import SimpleNamespace
 
 import pytest
+
+from headrace import process_memory
 
 LARGE_BLOCKS = """
 import ctypes, sys
@@ -37,3 +43,21 @@ def test_what_is_imported_is_no_garbage():
 
     assert told.stdout.strip() == "True"
     assert gc.get_freeze_count() == 0
+
+
+async def test_garbage_and_holes_are_given_back(monkeypatch):
+    told = asyncio.Event()
+    monkeypatch.setattr(process_memory, "RETURN_SECONDS", 0.01)
+    monkeypatch.setattr(ctypes, "CDLL", lambda _: SimpleNamespace(malloc_trim=lambda pad: told.set()))
+
+    class Cycle:
+        def __init__(self):
+            self.itself = self
+
+    left = weakref.ref(Cycle())
+    returning = asyncio.create_task(process_memory.return_memory())
+    async with asyncio.timeout(10):
+        await told.wait()
+    returning.cancel()
+
+    assert left() is None

@@ -23,7 +23,7 @@ from headrace.kube.events import Events
 from headrace.kube.operator_key import operator_key
 from headrace.kube.reports import Reports, route
 from headrace.plan.values import Settings
-from headrace.process_memory import keep_memory_steady
+from headrace.process_memory import keep_memory_steady, return_memory
 from headrace.queue import Queue
 from headrace.reconcile import reconcile
 from headrace.telemetry import JsonFormatter, Telemetry, gauge, serve
@@ -102,7 +102,9 @@ class _Operator:
         lease = asyncio.create_task(self._lease.run(self._gained))
         work = [
             asyncio.create_task(each)
-            for each in (self._sweep.run(), self._queue.run(), self._wake(), reports.run(self._leads), self._events.run(), *pods)
+            for each in (
+                self._sweep.run(), self._queue.run(), self._wake(), reports.run(self._leads), self._events.run(), return_memory(), *pods,
+            )
         ]  # fmt: skip
         waiter = asyncio.create_task(_wait(stop))
         done, _ = await asyncio.wait([feed, lease, waiter, *work], return_when=asyncio.FIRST_COMPLETED)
