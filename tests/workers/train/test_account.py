@@ -41,6 +41,9 @@ class Told:
         self.points += points
         self.facts |= facts
 
+    def undo(self, step: int) -> None:
+        self.points = [point for point in self.points if point.step <= step]
+
     def close(self, end: End) -> None:
         pass
 
@@ -170,6 +173,19 @@ def test_trackers_are_told_what_the_stored_curve_says(scene: Scene) -> None:
     assert [point.values.get("workers") for point in scene.told.points] == [None, 2, 2, 2]
     said = "2 workers start from step 5; 1 workers start from step 20; 2 workers from step 25 on; 3 local steps of lost workers are gone"
     assert scene.told.facts == {"headrace.attempt.1": said}
+
+
+def test_trackers_are_told_of_a_roll_back(scene: Scene) -> None:
+    """The steps that are taken again have their new values there; the sentence is among the events."""
+    scene.told.may_answer.set()
+    scene.account.hear(GroupStarted(2, None))
+    for step in (10, 20, 30):
+        scene.account.hear(snapshot(step))
+    scene.account.hear(snapshot(20, point=False, metrics=None, roll_backs=went_back(20)))
+    scene.account.hear(snapshot(30, loss=7.0, roll_backs=went_back(20)))
+    scene.end()
+    assert [(point.step, point.values["trainLoss"]) for point in scene.told.points] == [(10, 0.1), (20, 0.05), (30, 7.0)]  # fmt: skip
+    assert went_back(20)[0].sentence in scene.told.facts["headrace.attempt.1"]
 
 
 def test_half_a_line_of_the_curve_is_dropped(scene: Scene) -> None:

@@ -174,7 +174,7 @@ class Account:
             roll_backs=len(roll_backs),
             rolled_back=roll_backs[-1],
         )
-        self._tracking.resumed(step)
+        self._tracking.undone(step)
         for each in undone:
             logger.warning("%s", each.sentence)
             self._tracking.event(each.sentence)

@@ -45,6 +45,9 @@ class Tool:
         self.points += points
         self.facts |= facts
 
+    def undo(self, step: int) -> None:
+        self.points = [point for point in self.points if point.step <= step]
+
     def close(self, end: End) -> None:
         self._do()
         self.end = end
@@ -200,3 +203,19 @@ def test_success_is_quiet(tool: Tool, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING)
     close(Delivery(tool))
     assert caplog.text == "" and tool.end == End.FINISHED
+
+
+def test_what_is_undone_goes_before_what_is_told_anew(tool: Tool) -> None:
+    """Also where it was not delivered yet, and where the tracker was down in between."""
+    delivery = Delivery(tool)
+    delivery.tell(points(1, 2, 3))
+    wait_until(lambda: tool.steps == [1, 2, 3])
+    tool.fails = TrackerDown("down")
+    delivery.tell(points(4))
+    wait_until(lambda: bool(delivery.state.problem))
+    delivery.undo_after(2)
+    delivery.undo_after(1)
+    tool.fails = None
+    delivery.tell(points(2))
+    close(delivery)
+    assert tool.steps == [1, 2]

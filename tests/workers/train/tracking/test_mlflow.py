@@ -83,6 +83,16 @@ def test_attempts_tell_the_same_run_and_no_point_twice(uri: str) -> None:
     assert (read.history("trainLoss"), read.status) == (list(LOSSES.items()), "FAILED")
 
 
+def test_what_is_undone_is_told_anew(uri: str) -> None:
+    """Both values of the step are there, and the newer one counts."""
+    told = tracker(uri, subject())
+    page = told.open()
+    told.send(points(1, 10), {})
+    told.undo(1)
+    told.send([Point(10, {"trainLoss": 0.4}, 1_700_000_100.0)], {})
+    assert Read(uri, page).history("trainLoss") == [(1, 0.9), (10, 0.5), (10, 0.4)]
+
+
 def test_a_later_attempt_may_have_other_parameters(uri: str) -> None:
     """What may be edited while the job runs is not overwritten, and new parameters are added."""
     run = subject()

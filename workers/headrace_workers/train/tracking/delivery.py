@@ -37,6 +37,7 @@ class Delivery:
         self._points: deque[Point] = deque()
         self._facts: dict[str, str] = {}
         self._end: End | None = None
+        self._undone: int | None = None
         self._lost = self._delivered = 0
         self._address, self._problem = "", ""
         self._changed = threading.Condition()
@@ -66,6 +67,12 @@ class Delivery:
         """Forgets the points after a step that are not delivered yet: these steps are done again."""
         with self._changed:
             self._points = deque(point for point in self._points if point.step <= step)
+
+    def undo_after(self, step: int) -> None:
+        """Has the points after a step told anew: these steps are done again, and come out otherwise."""
+        self.take_back_after(step)
+        with self._changed:
+            self._undone = step if self._undone is None else min(step, self._undone)
 
     def end(self, end: End) -> None:
         """Has the end told too, after all else."""
@@ -122,6 +129,9 @@ class Delivery:
                 dict(self._facts),
             )
             end = self._end if len(points) == len(self._points) else None
+            undone = self._undone
+        if undone is not None:
+            self._tracker.undo(undone)
         self._tracker.send(points, facts)
         with self._changed:
             # By identity: meanwhile the oldest may have gone, or the last been taken back.
@@ -131,6 +141,7 @@ class Delivery:
             self._points = left
             self._facts = {key: value for key, value in self._facts.items() if facts.get(key) != value}
             self._problem = ""
+            self._undone = None if self._undone == undone else self._undone
         if end is not None:
             self._tracker.close(end)
             return True

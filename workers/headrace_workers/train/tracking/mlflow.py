@@ -66,6 +66,10 @@ class MlflowTracker:
             self._told |= {metric["key"]: metric["step"] for metric in some}
         self._tag(facts)
 
+    def undo(self, step: int) -> None:
+        """A metric may have several values at one step; the newest counts."""
+        self._told = {key: min(last, step) for key, last in self._told.items()}
+
     def close(self, end: End) -> None:
         """A run that was stopped is KILLED, until another attempt goes on with it."""
         self._ask(

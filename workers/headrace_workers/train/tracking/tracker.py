@@ -61,5 +61,8 @@ class Tracker(Protocol):
     def send(self, points: Sequence[Point], facts: Mapping[str, str]) -> None:
         """Adds points in the order of their steps, without those that it has, and sets facts."""
 
+    def undo(self, step: int) -> None:
+        """Takes the points after a step again when they are sent next: they are other ones."""
+
     def close(self, end: End) -> None:
         """Says how the attempt ended."""

@@ -54,6 +54,11 @@ class Tracking:
         for delivery in self._deliveries:
             delivery.take_back_after(step)
 
+    def undone(self, step: int) -> None:
+        """The run went back to a step: what comes after it is not what was told."""
+        for delivery in self._deliveries:
+            delivery.undo_after(step)
+
     def earlier(self, curve: Sequence[CurvePoint]) -> None:
         """The curve of earlier attempts; what a tracker has of it is not told again."""
         now = time.time()

@@ -81,6 +81,9 @@ class WandbTracker:
         if facts:
             self._run.summary.update(dict(facts))
 
+    def undo(self, step: int) -> None:
+        """W&B takes no step twice: those that are done again keep their first values."""
+
     def close(self, end: End) -> None:
         """A run that was stopped is preempting, until another attempt goes on with it."""
         if end == End.STOPPED:
