@@ -223,6 +223,21 @@ class GradientClipping(Model):
     ] = 1.0
 
 
+class ActivationCheckpointing(Model):
+    """Which activations are computed again in the backward pass."""
+
+    modules: Annotated[
+        tuple[ParameterPrefix, ...],
+        Field(
+            min_length=1,
+            max_length=64,
+            description="Modules that keep their inputs alone: blocks.0, or blocks for each member of a list of modules. "
+            "What is inside them is computed twice, and takes memory one module at a time. Not for modules with batch "
+            "normalisation, which would count each batch twice.",
+        ),
+    ]
+
+
 class ClassWeights(StrEnum):
     """How classes of unequal size count."""
 
@@ -377,6 +392,11 @@ class TrainJobSpec(RunPolicy):
         default=None,
         ge=1,
         le=10_000_000,
+    )
+    activation_checkpointing: ActivationCheckpointing | None = setting(
+        "Which activations are not kept for the backward pass; absent, all are kept. The result is the same.",
+        edit=Edit.NEW_RUN,
+        default=None,
     )
     precision: Precision = setting(
         "What the network computes in; parameters, optimizer and the gradients that are exchanged stay Float32. "

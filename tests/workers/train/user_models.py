@@ -105,3 +105,35 @@ def returns_nothing() -> None:
 def raises() -> torch.nn.Module:
     """Fails while it is built."""
     raise KeyError("width")
+
+
+class Blocks(torch.nn.Module):
+    """Residual blocks with dropout, in a list."""
+
+    def __init__(self, blocks: int, hidden: int, *, norm: bool) -> None:
+        super().__init__()
+        self.first = torch.nn.Linear(8, hidden)
+        norms = torch.nn.BatchNorm1d if norm else torch.nn.LayerNorm
+        self.blocks = torch.nn.ModuleList(
+            torch.nn.Sequential(
+                norms(hidden),
+                torch.nn.Linear(hidden, 4 * hidden),
+                torch.nn.GELU(),
+                torch.nn.Dropout(0.2),
+                torch.nn.Linear(4 * hidden, hidden),
+            )
+            for _ in range(blocks)
+        )
+        self.last = torch.nn.Linear(hidden, 3)
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        """(n, 8) to (n, 3)."""
+        hidden = self.first(inputs)
+        for block in self.blocks:
+            hidden = hidden + block(hidden)
+        return self.last(hidden)
+
+
+def blocks(blocks: int = 4, hidden: int = 32, *, norm: bool = False) -> torch.nn.Module:
+    """A network whose activations are worth computing twice."""
+    return Blocks(blocks, hidden, norm=norm)

@@ -11,6 +11,7 @@ from headrace.api.run_report import Traffic
 from headrace.api.train_job import OptimizerName, Precision, TrainJobSpec
 from headrace_workers.faults import RunFault
 from headrace_workers.models import build_network
+from headrace_workers.train.activation_checkpointing import checkpoint_activations
 from headrace_workers.train.bucket import Bucket
 from headrace_workers.train.checkpoints import OPTIMIZER, WEIGHTS, Checkpoint, compression_state
 from headrace_workers.train.compiled import compile_in_place, faults_of_compiling
@@ -62,6 +63,8 @@ class Learner:
         self._anew = spec.model.from_.except_ if spec.model.from_ else ()
         self._adapters = Adapters(inner, spec.model.lora, self._anew) if spec.model.lora else None
         _freeze(inner, spec.model.freeze)
+        if spec.activation_checkpointing:
+            checkpoint_activations(inner, spec.activation_checkpointing.modules)
         trainable = {name: each for name, each in inner.named_parameters() if each.requires_grad}
         self.trained = tuple(trainable.values())
         if not trainable:

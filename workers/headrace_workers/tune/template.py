@@ -17,7 +17,7 @@ from headrace_workers.tune.space import Chosen, edges, invalid
 
 FIXED = (
     "dataset.pipeline", "dataset.table", "dataset.version", "evaluation", "pods", "podTemplate", "queueName",
-    "compile", "microBatchSize",
+    "compile", "microBatchSize", "activationCheckpointing",
 )  # fmt: skip
 """Fields that are the same for all trials: the data and the measure, where pods run, or how a result is come to."""
 
