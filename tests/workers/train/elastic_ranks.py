@@ -18,10 +18,12 @@ from headrace_workers.storage import Folder
 from headrace_workers.train.elastic_group import ElasticGroup
 from headrace_workers.train.group import Left
 from headrace_workers.train.learner import Learner
-from headrace_workers.train.loop import Snapshot, Training, fit
+from headrace_workers.train.loop import fit
 from headrace_workers.train.meeting import Meeting
 from headrace_workers.train.order import share
+from headrace_workers.train.progress import Snapshot
 from headrace_workers.train.quorum import start_lighthouse
+from headrace_workers.train.training import Training
 from tests.workers.train.builders import blobs, train_spec
 
 os.environ.update(RUST_LOG="warn", TORCH_CPP_LOG_LEVEL="ERROR")

@@ -12,7 +12,8 @@ from headrace_workers.storage import Folder
 from headrace_workers.train.checkpoints import WEIGHTS, Checkpoints
 from headrace_workers.train.compiled import compile_in_place, faults_of_compiling
 from headrace_workers.train.group import Group
-from headrace_workers.train.loop import FitResult, fit
+from headrace_workers.train.loop import fit
+from headrace_workers.train.progress import FitResult
 from tests.workers.train.builders import blobs, learners, train_spec
 
 

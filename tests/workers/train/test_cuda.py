@@ -16,7 +16,8 @@ from headrace_workers.train.checkpoints import OPTIMIZER, WEIGHTS, Checkpoints
 from headrace_workers.train.compression.base import GradientExchange, Wire
 from headrace_workers.train.compression.choose import exchange_of
 from headrace_workers.train.group import Group
-from headrace_workers.train.loop import FitResult, fit
+from headrace_workers.train.loop import fit
+from headrace_workers.train.progress import FitResult
 from tests.workers.train.builders import blobs, train_spec
 from tests.workers.train.threads import wires_of_threads
 

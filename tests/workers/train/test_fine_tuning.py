@@ -14,10 +14,12 @@ from headrace_workers.model_version import ModelFolder
 from headrace_workers.storage import Folder
 from headrace_workers.train.checkpoints import WEIGHTS, Checkpoints
 from headrace_workers.train.dataset import LoadedDataset, load_dataset
-from headrace_workers.train.loop import Group, Training, fit
+from headrace_workers.train.group import Group
+from headrace_workers.train.loop import fit
 from headrace_workers.train.publish import publish_model
 from headrace_workers.train.starting_weights import load_weights
 from headrace_workers.train.supported import require_supported
+from headrace_workers.train.training import Training
 from tests.workers.train.builders import train_spec
 from tests.workers.train.threads import wires_of_threads
 from tests.workers.train.versions import HEAD, last, published, train, tuned

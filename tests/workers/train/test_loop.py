@@ -14,7 +14,9 @@ from headrace_workers.storage import Folder
 from headrace_workers.train.checkpoints import OPTIMIZER, WEIGHTS, Checkpoints
 from headrace_workers.train.compression.base import Wire
 from headrace_workers.train.dataset import LoadedDataset, Split
-from headrace_workers.train.loop import FitResult, Group, Snapshot, fit
+from headrace_workers.train.group import Group
+from headrace_workers.train.loop import fit
+from headrace_workers.train.progress import FitResult, Snapshot
 from tests.workers.train.builders import blobs, train_spec
 from tests.workers.train.threads import wires_of_threads
 

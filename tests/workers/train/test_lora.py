@@ -15,8 +15,8 @@ from headrace_workers.models import build_network
 from headrace_workers.storage import Folder
 from headrace_workers.train.checkpoints import MERGED, WEIGHTS
 from headrace_workers.train.dataset import load_dataset
+from headrace_workers.train.group import Group
 from headrace_workers.train.learner import Learner
-from headrace_workers.train.loop import Group
 from headrace_workers.train.lora import Adapters
 from headrace_workers.train.losses import criterion_of
 from headrace_workers.train.publish import publish_model

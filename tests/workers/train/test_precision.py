@@ -14,8 +14,10 @@ from headrace_workers.train import precision
 from headrace_workers.train.checkpoints import WEIGHTS, Checkpoint, Checkpoints
 from headrace_workers.train.dataset import LoadedDataset, Split
 from headrace_workers.train.group import Group
-from headrace_workers.train.loop import FitResult, Snapshot, Training, fit
+from headrace_workers.train.loop import fit
 from headrace_workers.train.precision import FIRST_SCALE, SCALE, LossScale
+from headrace_workers.train.progress import FitResult, Snapshot
+from headrace_workers.train.training import Training
 from tests.workers.train.builders import blobs, copied, equal, learn, learners, together, train_spec
 from tests.workers.train.threads import wires_of_threads
 

@@ -15,7 +15,8 @@ from headrace_workers.models import build_network
 from headrace_workers.preprocessing import Preprocessing
 from headrace_workers.storage import Folder
 from headrace_workers.train.dataset import load_dataset
-from headrace_workers.train.loop import Group, fit
+from headrace_workers.train.group import Group
+from headrace_workers.train.loop import fit
 from headrace_workers.train.publish import publish_model
 from tests.workers.train.digits import digits_version
 from tests.workers.train.pods import run_spec

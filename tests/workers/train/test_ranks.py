@@ -15,7 +15,8 @@ from headrace_workers.storage import Folder
 from headrace_workers.train.checkpoints import WEIGHTS, Checkpoints
 from headrace_workers.train.compression.choose import exchange_of
 from headrace_workers.train.group import Group
-from headrace_workers.train.loop import Snapshot, fit
+from headrace_workers.train.loop import fit
+from headrace_workers.train.progress import Snapshot
 from tests.workers.train.builders import blobs, train_spec
 from tests.workers.train.pods import free_port
 

@@ -14,8 +14,8 @@ from headrace_workers.faults import Interrupted, RunFault
 from headrace_workers.storage import Folder
 from headrace_workers.train.checkpoints import WEIGHTS, Checkpoints, CheckpointState, compression_file
 from headrace_workers.train.learner import Learned, Learner
-from headrace_workers.train.loop import Snapshot
 from headrace_workers.train.precision import FIRST_SCALE, SCALE
+from headrace_workers.train.progress import Snapshot
 from tests.workers.train.builders import train_spec
 from tests.workers.train.test_loop import Stop, last_tensors, train
 

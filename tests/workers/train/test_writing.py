@@ -13,7 +13,8 @@ from headrace_workers.faults import Interrupted
 from headrace_workers.storage import Folder
 from headrace_workers.train.checkpoints import OPTIMIZER, WEIGHTS, Checkpoints, compression_file
 from headrace_workers.train.group import Group
-from headrace_workers.train.loop import Move, Training, fit
+from headrace_workers.train.loop import fit
+from headrace_workers.train.training import Move, Training
 from headrace_workers.train.writing import Writing
 from tests.workers.train.builders import blobs, equal, train_spec
 from tests.workers.train.threads import wires_of_threads

@@ -9,7 +9,9 @@ from headrace.api.train_job import TrainJobSpec
 from headrace_workers.storage import Folder
 from headrace_workers.train.checkpoints import Checkpoint, Checkpoints
 from headrace_workers.train.dataset import load_dataset
-from headrace_workers.train.loop import FitResult, Group, fit
+from headrace_workers.train.group import Group
+from headrace_workers.train.loop import fit
+from headrace_workers.train.progress import FitResult
 from headrace_workers.train.publish import publish_model
 from headrace_workers.train.starting_weights import completed, find_start
 from tests.workers.train.digits import digits_version

@@ -29,6 +29,12 @@ class Diverged(Model):
     message: Annotated[str, Field(description="The fact in a few words.")]
     good_until: Annotated[int, Field(ge=0, description="Checkpoints of later steps are not gone back to.")]
 
+    def undone(self, from_step: int, to_step: int, learning_rate: float) -> RolledBack:
+        """The roll-back that undoes it."""
+        return RolledBack(
+            from_step=from_step, to_step=to_step, learning_rate=learning_rate, reason=self.reason, message=self.message
+        )
+
 
 def hopeless(diverged: Diverged, tried: Sequence[RolledBack] | None) -> RunFault:
     """The end of a run that may not go back, or that has gone back so many times."""

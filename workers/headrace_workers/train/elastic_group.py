@@ -24,7 +24,7 @@ from headrace_workers.train.quorum import Membership, Quorum
 from headrace_workers.train.state_server import StateServer, fetch
 
 if TYPE_CHECKING:
-    from headrace_workers.train.loop import Training
+    from headrace_workers.train.training import Training
 
 FRUITLESS_FORMATIONS = 10
 """As often a group may be formed without one move made."""

@@ -12,7 +12,7 @@ import torch
 from headrace_workers.train.compression.base import Wire
 
 if TYPE_CHECKING:
-    from headrace_workers.train.loop import Training
+    from headrace_workers.train.training import Training
 
 
 class PeerLost(Exception):

@@ -9,7 +9,8 @@ from headrace.api.train_job import TrainJobSpec
 from headrace_workers.faults import Interrupted, RunFault
 from headrace_workers.storage import Folder
 from headrace_workers.train.dataset import TRAIN, LoadedDataset
-from headrace_workers.train.loop import Group, fit
+from headrace_workers.train.group import Group
+from headrace_workers.train.loop import fit
 from headrace_workers.train.progress import Snapshot
 from headrace_workers.tune.trial_events import (
     TrialEvent,
