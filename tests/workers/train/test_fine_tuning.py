@@ -9,7 +9,7 @@ import torch
 
 from headrace.api.artifacts import StartingWeights
 from headrace.api.run_spec import RunSpec
-from headrace_workers.faults import Interrupted, RunFault
+from headrace_workers.faults import RunFault
 from headrace_workers.model_version import ModelFolder
 from headrace_workers.storage import Folder
 from headrace_workers.train.checkpoints import WEIGHTS, Checkpoints
@@ -22,7 +22,7 @@ from headrace_workers.train.supported import require_supported
 from headrace_workers.train.training import Training
 from tests.workers.train.builders import train_spec
 from tests.workers.train.threads import wires_of_threads
-from tests.workers.train.versions import HEAD, last, published, train, tuned
+from tests.workers.train.versions import HEAD, interrupted, last, published, train, tuned
 
 
 @pytest.fixture(scope="module")
@@ -105,14 +105,7 @@ def test_a_run_that_resumes_reads_its_checkpoint_alone(base: Any, tmp_path: Path
     run, start = base
     spec = tuned(run, start, {"from": {"job": "digits"}}, steps=20, checkpoints={"everySteps": 5})
     train(spec, tmp_path / "whole", start)
-    seen: list[int] = []
-
-    def stop() -> bool:
-        seen.append(1)
-        return len(seen) > 1
-
-    with pytest.raises(Interrupted):
-        train(spec, tmp_path / "parts", start, should_stop=stop)
+    interrupted(spec, tmp_path / "parts", start)
     gone = start.model_copy(update={"uri": f"file://{tmp_path}/gone"})
     assert train(spec, tmp_path / "parts", gone).resumed_from
     one, other = (last(tmp_path / name).tensors(WEIGHTS) for name in ("whole", "parts"))

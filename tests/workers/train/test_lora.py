@@ -9,7 +9,7 @@ import torch
 from headrace.api.artifacts import StartingWeights
 from headrace.api.run_spec import RunSpec
 from headrace.api.train_job import Lora
-from headrace_workers.faults import Interrupted, RunFault
+from headrace_workers.faults import RunFault
 from headrace_workers.model_version import ModelFolder
 from headrace_workers.models import build_network
 from headrace_workers.storage import Folder
@@ -21,7 +21,7 @@ from headrace_workers.train.lora import Adapters
 from headrace_workers.train.losses import criterion_of
 from headrace_workers.train.publish import publish_model
 from headrace_workers.train.starting_weights import load_weights
-from tests.workers.train.versions import HEAD, last, published, train, tuned
+from tests.workers.train.versions import HEAD, interrupted, last, published, train, tuned
 
 pytest.importorskip("peft")
 
@@ -109,14 +109,7 @@ def test_a_run_with_adapters_resumes_with_the_same_bits(base: Any, tmp_path: Pat
     run, start = base
     spec = tuned(run, start, {"from": {"job": "digits"}, "lora": {"rank": 4}}, steps=20, checkpoints={"everySteps": 5})
     train(spec, tmp_path / "whole", start)
-    seen: list[int] = []
-
-    def stop() -> bool:
-        seen.append(1)
-        return len(seen) > 1
-
-    with pytest.raises(Interrupted):
-        train(spec, tmp_path / "parts", start, should_stop=stop)
+    interrupted(spec, tmp_path / "parts", start)
     assert train(spec, tmp_path / "parts", start.model_copy(update={"uri": "file:///gone"})).resumed_from
     for file in (WEIGHTS, MERGED):
         one, other = (last(tmp_path / name).tensors(file) for name in ("whole", "parts"))

@@ -3,9 +3,12 @@
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from headrace.api.artifacts import StartingWeights
 from headrace.api.run_spec import RunSpec
 from headrace.api.train_job import TrainJobSpec
+from headrace_workers.faults import Interrupted
 from headrace_workers.storage import Folder
 from headrace_workers.train.checkpoints import Checkpoint, Checkpoints
 from headrace_workers.train.dataset import load_dataset
@@ -39,6 +42,13 @@ def train(run: RunSpec, folder: Path, start: StartingWeights | None, **options: 
     options = {"on_progress": lambda _: None, "should_stop": lambda: False} | options
     data = options.pop("data", None) or load_dataset(run.dataset, run.train.dataset)
     return fit(run.train, data, Folder(f"file://{folder}"), group=Group(), start=start, **options)
+
+
+def interrupted(run: RunSpec, folder: Path, start: StartingWeights | None) -> None:
+    """Trains the run's spec until it is asked the second time whether to stop."""
+    asked = iter(range(1000))
+    with pytest.raises(Interrupted):
+        train(run, folder, start, should_stop=lambda: next(asked) > 0)
 
 
 def tuned(run: RunSpec, start: StartingWeights | None, model: dict[str, Any], **changes: Any) -> RunSpec:
