@@ -17,6 +17,8 @@ WANDB_VARIABLES = ("WANDB_API_KEY",)
 ServerAddress = Annotated[str, Field(min_length=1, max_length=512, pattern=r"^https?://[^/]+.*$")]
 """Where a server answers: http: or https:."""
 
+WANDB_NAME = r"^[A-Za-z0-9_][A-Za-z0-9_. -]*$"
+
 SecretName = Annotated[
     str, Field(min_length=1, max_length=253, pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", description="Its name.")
 ]
@@ -66,13 +68,13 @@ class WeightsAndBiases(Model):
         Field(
             min_length=1,
             max_length=128,
-            pattern=r"^[^/\\#?%:]+$",
+            pattern=WANDB_NAME,
             description="The project; it is made where there is none.",
         ),
     ]
     entity: Annotated[
         str | None,
-        Field(min_length=1, max_length=128, pattern=r"^[^/\\#?%:]+$", description="The team or user that has the project; absent, the key's own."),
+        Field(min_length=1, max_length=128, pattern=WANDB_NAME, description="The team or user that has the project; absent, the key's own."),
     ] = None  # fmt: skip
     secret: Annotated[
         SecretName, Field(description="The Secret, with the key WANDB_API_KEY; only the run's head gets it.")

@@ -22,7 +22,8 @@ RUN = {
 }
 FULL: dict[Kind, Wire] = {
     Kind.DATA_PIPELINE: MINIMAL[spec_model(Kind.DATA_PIPELINE)] | RUN | {"schedule": "0 3 * * *", "steps": [{"scale": {"column": "x"}}]},
-    Kind.TRAIN_JOB: TRAIN | RUN | {"rollout": {"endpoint": "a"}, "tracking": {"weightsAndBiases": {"project": "a", "secret": "b"}}, "model": {"builtin": "Perceptron", "parameters": {"width": 8}}},
+    Kind.TRAIN_JOB: TRAIN | RUN | {"rollout": {"endpoint": "a"}, "tracking": {"weightsAndBiases": {"project": "a", "secret": "b"}}, "model": {"builtin": "Perceptron", "parameters": {"width": 8}},
+        "microBatchSize": 8, "gradientClipping": {}, "activationCheckpointing": {"modules": ["a"]}},
     Kind.TUNE_JOB: MINIMAL[spec_model(Kind.TUNE_JOB)] | RUN | {"rollout": {"endpoint": "a"}, "earlyStopping": {"median": {}}},
 }  # fmt: skip
 """Specs with every optional field, so that each can be changed and taken away."""
@@ -71,6 +72,15 @@ EDITS: dict[Kind, list[Wire]] = {
         {"epochs": 2},
         {"epochs": None, "steps": 7},
         {"batchSize": 32},
+        {"microBatchSize": 4},
+        {"microBatchSize": None},
+        {"precision": "BFloat16"},
+        {"compile": True},
+        {"gradientClipping": {"maxNorm": 2}},
+        {"gradientClipping": None},
+        {"activationCheckpointing": {"modules": ["b"]}},
+        {"activationCheckpointing": None},
+        {"stragglers": {"factor": 2}},
         {"evaluation": {"everySteps": 1}},
         {"parallelism": {"strategy": "FullySharded"}},
         {"compression": {"bf16": {}}},

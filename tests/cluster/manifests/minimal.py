@@ -40,6 +40,8 @@ MINIMAL: dict[type[Model], Wire] = {
     train_job.DatasetTable: {"uri": "s3://bucket/table"},
     train_job.StartingModel: {"module": "package.model:build"},
     train_job.WeightsSource: {"job": "base"},
+    train_job.ActivationCheckpointing: {"modules": ["blocks"]},
+    train_job.OnDivergence: {"fail": {}},
     train_job.Loss: {"crossEntropy": {}},
     train_job.Rollout: {"endpoint": "digits"},
     tracking.TrackerCredentials: {"secret": "login"},
