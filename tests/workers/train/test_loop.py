@@ -96,14 +96,15 @@ def test_a_killed_run_resumes_from_its_last_checkpoint(tmp_path: Path) -> None:
     """What happens between a checkpoint and a kill is done again, with the same result."""
 
     def die(snapshot: Snapshot) -> None:
-        if snapshot.checkpoint and snapshot.checkpoint.step == 8:
+        if snapshot.step == 10:
             raise KeyboardInterrupt
 
     whole = train(tmp_path / "whole", train_spec())
     with pytest.raises(KeyboardInterrupt):
         train(tmp_path / "parts", train_spec(), on_progress=die)
     parts = train(tmp_path / "parts", train_spec())
-    assert (parts.resumed_from, parts.metrics) == (8, whole.metrics)
+    # The one of step 8 exists by then, or is still being written.
+    assert parts.resumed_from in {4, 8} and parts.metrics == whole.metrics
 
 
 def test_a_finished_run_does_nothing_twice(tmp_path: Path) -> None:

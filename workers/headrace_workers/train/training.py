@@ -151,7 +151,8 @@ class Training:
     def hand_over(self) -> bytes:
         """What a rank that joins needs in order to make the next move."""
         common = Common(
-            saving=self._saving, owes_save=self._owes_save, waits=self._waits, moves=self.moves, pending=self._pending, step=self.step, agreed_step=self._agreed_step,
+            saving=self._saving, owes_save=self._owes_save, waits=self._waits,
+            moves=self.moves, pending=self._pending, step=self.step, agreed_step=self._agreed_step,
             next_talk=self._next_talk, tells=self._tells, stopping=self.stopping, regroups=self.regroups,
             resumed_from=self.resumed_from, metrics=self.metrics, curve=self._curve, point=self._point,
             saved=self._saved, window_loss=self._window.loss, window_steps=self._window.steps, rate=self._window.rate,
@@ -365,7 +366,7 @@ class Training:
         step = self._group.from_leader(step)
         checkpoint = target or (self._read(step) if step else None)
         self.roll_backs = (*self.roll_backs, diverged.undone(self.step, step, rate))
-        self._diverged = None
+        self._diverged, self._owes_save = None, False
         traffic = self.traffic
         # As in a new process: nothing that is not finite stays behind. The old one goes first, for its memory.
         del self._learner
