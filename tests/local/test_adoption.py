@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import signal
+import subprocess
 import sys
 import time
 
@@ -127,10 +128,16 @@ def test_a_pod_that_was_only_written_down_is_started(kit, state):
 def test_strays_are_ended_at_the_next_opening(kit, state):
     """Processes of this folder that belong to no pod are ended; those of another folder are not."""
     state.mkdir()
-    command = [sys.executable, "-c", "import time; time.sleep(60)"]
-    environment = {**os.environ, processes.POD_UID: "nobody"}
-    stray = psutil.Popen(command, env={**environment, processes.STATE: str(state)}, start_new_session=True)
-    other = psutil.Popen(command, env={**environment, processes.STATE: str(state) + "2"}, start_new_session=True)
+
+    def started(folder: str) -> psutil.Popen:
+        environment = {**os.environ, processes.POD_UID: "nobody", processes.STATE: folder}
+        command = [sys.executable, "-c", "import time; print('up', flush=True); time.sleep(60)"]
+        process = psutil.Popen(command, env=environment, start_new_session=True, stdout=subprocess.PIPE)
+        # For an instant after it was started a process has no environment that others could read.
+        assert process.stdout.readline() == b"up\n"
+        return process
+
+    stray, other = started(str(state)), started(f"{state}2")
 
     async def again() -> None:
         async with kit.opened(state):
