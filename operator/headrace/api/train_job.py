@@ -57,6 +57,9 @@ class Builtin(StrEnum):
     TEXT_TRANSFORMER = "TextTransformer"
 
 
+FUNCTION_PATTERN = r"^[A-Za-z_][A-Za-z0-9_.]*:[A-Za-z_][A-Za-z0-9_]*$"
+
+
 class ModelSource(Model):
     """The model: one that ships with Headrace, or the user's own."""
 
@@ -65,7 +68,7 @@ class ModelSource(Model):
         str | None,
         Field(
             max_length=256,
-            pattern=r"^[A-Za-z_][A-Za-z0-9_.]*:[A-Za-z_][A-Za-z0-9_]*$",
+            pattern=FUNCTION_PATTERN,
             description="package.module:function that returns a torch module, in the image or on PYTHONPATH.",
         ),
     ] = None
@@ -181,6 +184,21 @@ class StartingModel(ModelSource):
     def source(self) -> ModelSource:
         """What rebuilds the network, whatever it started with."""
         return ModelSource(builtin=self.builtin, module=self.module, parameters=self.parameters)
+
+
+class OwnLoop(Model):
+    """The user's own training loop."""
+
+    module: Annotated[
+        str,
+        Field(
+            max_length=256,
+            pattern=FUNCTION_PATTERN,
+            description="package.module:function that takes a run and trains: it goes through run.batches(), and calls "
+            "run.backward(loss) and run.step() for each. In the image or on PYTHONPATH.",
+        ),
+    ]
+    parameters: Annotated[FreeObject, Field(description="Keyword arguments for the function.")] = {}
 
 
 class OptimizerName(StrEnum):
@@ -378,6 +396,12 @@ class TrainJobSpec(RunPolicy):
     )
     dataset: Dataset = setting("The data.", edit=Edit.NEW_RUN)
     model: StartingModel = setting("The model.", edit=Edit.NEW_RUN)
+    loop: OwnLoop | None = setting(
+        "A training loop of your own; absent, each batch goes through the model and loss says how good the answers are. "
+        "With a loop, loss is for evaluation alone.",
+        edit=Edit.NEW_RUN,
+        default=None,
+    )
     optimizer: Optimizer = setting("How weights follow gradients.", edit=Edit.NEW_RUN, default=Optimizer())
     loss: Loss = setting("What training lowers.", edit=Edit.NEW_RUN, default=Loss(cross_entropy=CrossEntropy()))
     epochs: int | None = setting("Passes over the training split.", edit=Edit.NEW_RUN, default=None, ge=1, le=1_000_000)

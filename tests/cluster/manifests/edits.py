@@ -23,7 +23,8 @@ RUN = {
 FULL: dict[Kind, Wire] = {
     Kind.DATA_PIPELINE: MINIMAL[spec_model(Kind.DATA_PIPELINE)] | RUN | {"schedule": "0 3 * * *", "steps": [{"scale": {"column": "x"}}]},
     Kind.TRAIN_JOB: TRAIN | RUN | {"rollout": {"endpoint": "a"}, "tracking": {"weightsAndBiases": {"project": "a", "secret": "b"}}, "model": {"builtin": "Perceptron", "parameters": {"width": 8}},
-        "microBatchSize": 8, "gradientClipping": {}, "activationCheckpointing": {"modules": ["a"]}},
+        "microBatchSize": 8, "gradientClipping": {}, "activationCheckpointing": {"modules": ["a"]},
+        "loop": {"module": "package.loop:train"}},
     Kind.TUNE_JOB: MINIMAL[spec_model(Kind.TUNE_JOB)] | RUN | {"rollout": {"endpoint": "a"}, "earlyStopping": {"median": {}}},
 }  # fmt: skip
 """Specs with every optional field, so that each can be changed and taken away."""
@@ -67,6 +68,8 @@ EDITS: dict[Kind, list[Wire]] = {
         {"dataset": {"pipeline": "other"}},
         {"model": {"builtin": "ImageClassifier", "parameters": {"width": 8}}},
         {"model": {"builtin": "Perceptron", "parameters": {"depth": 8}}},
+        {"loop": {"module": "package.other:train"}},
+        {"loop": None},
         {"optimizer": {"learningRate": 1}},
         {"loss": {"meanSquaredError": {}}},
         {"epochs": 2},

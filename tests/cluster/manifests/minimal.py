@@ -40,6 +40,7 @@ MINIMAL: dict[type[Model], Wire] = {
     train_job.DatasetTable: {"uri": "s3://bucket/table"},
     train_job.StartingModel: {"module": "package.model:build"},
     train_job.WeightsSource: {"job": "base"},
+    train_job.OwnLoop: {"module": "package.loop:train"},
     train_job.ActivationCheckpointing: {"modules": ["blocks"]},
     train_job.OnDivergence: {"fail": {}},
     train_job.Loss: {"crossEntropy": {}},

@@ -67,6 +67,7 @@ def _texts() -> Iterator[Case]:
         yield Case.accepted(f"module-{module}", _train(model={"module": module}))
     for module in ("m", "m:", "1m:f", "m:f.g", "m\u00fc:f", "m:f\n"):
         yield Case.refused(f"module-{module!r}", _train(model={"module": module}), "spec.model.module")
+        yield Case.refused(f"loop-{module!r}", _train(loop={"module": module}), "spec.loop.module")
     for version in ("Latest", "0", "123456789"):
         yield Case.accepted(f"version-{version}", _train(dataset={"pipeline": "d", "version": version}))
     for wrong in (7, "latest", "1234567890", "-1", "\u0661"):

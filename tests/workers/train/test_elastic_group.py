@@ -99,6 +99,24 @@ def test_others_train_on(open_ranks: Open, method: str) -> None:
         require_no_step_twice(ranks, name)
 
 
+def test_a_users_own_loop_trains_on(open_ranks: Open) -> None:
+    """The batches of a step that a lost rank spoilt come again, shared out anew; one that joins begins its loop where the others are."""
+    own = {"module": "tests.workers.train.user_loops:plain"}
+    ranks = open_ranks("a", "b", later=("c",), spec={"loop": own, "compression": METHODS["int4"]})
+    ranks.until("two train", lambda: ranks.step("b") > 20)
+    ranks.join("c")
+    ranks.until("three train", lambda: ranks.step("c") > 0)
+    ranks.ranks["b"].process.kill()
+    ranks.until("two are left", lambda: any(each["size"] == 2 for each in ranks.said("c", "change")))
+    ranks.until("training ends", lambda: ranks.said("a", "end"))
+    end = ranks.said("a", "end")[0]
+    assert (end["step"], end["resumed"]) == (600, None)
+    assert end["metrics"]["accuracy"] > 0.85
+    require_every_record_once(ranks)
+    for name in ("a", "c"):
+        require_no_step_twice(ranks, name)
+
+
 def test_who_is_certainly_gone_is_not_waited_for(open_ranks: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     """The lighthouse would count a rank that was killed as alive for longer than this test takes."""
     monkeypatch.setattr(quorum, "SILENCE_SECONDS", 2 * SECONDS)

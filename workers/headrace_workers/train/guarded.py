@@ -7,7 +7,7 @@ import torch
 
 from headrace.api.train_job import Precision
 from headrace_workers.faults import RunFault
-from headrace_workers.models.user_module import model_fault
+from headrace_workers.models.user_module import user_fault
 from headrace_workers.train.compiled import faults_of_compiling
 from headrace_workers.train.precision import computing_in
 
@@ -35,7 +35,7 @@ class Guarded(torch.nn.Module):
         except RunFault:
             raise
         except Exception as error:
-            raise model_fault(self.name, error, self.step) from error
+            raise user_fault("model", self.name, error, self.step) from error
         wanted = (len(inputs), self.outputs)
         if not isinstance(answers, torch.Tensor) or (
             answers.shape != wanted and (self.outputs > 1 or answers.shape != wanted[:1])

@@ -48,6 +48,17 @@ class Learned:
     hopeless: bool = False
 
 
+@dataclass(frozen=True)
+class Share:
+    """A rank's share of a global batch of records, which are indices into the training split."""
+
+    batch: torch.Tensor
+    parts: tuple[torch.Tensor, ...]
+    """The rank's records, as many at once as may go through the network."""
+    counts: float
+    """1, or 0 where the rank has no record and is given one that does not count."""
+
+
 class Learner:
     """One rank's share of the learning. All ranks start with the same parameters, and have the same after each step or round."""
 
@@ -92,6 +103,9 @@ class Learner:
         self._max_norm = spec.gradient_clipping.max_norm if spec.gradient_clipping else None
         # What comes out of its exchange is the sum of several steps' largest entries, and no gradient's length bounds that.
         self._clips_parts = bool(spec.compression.top_k)
+        self._loss: torch.Tensor | None = None
+        """This rank's share of the mean loss whose gradient is in the bucket."""
+        self._buffers_before: list[torch.Tensor] = []
         self._earlier_traffic = Traffic()
         self._residual_norm: float | None = None
         if spec.compile:
@@ -112,18 +126,52 @@ class Learner:
         for buffer, old in zip(inner.buffers(), before, strict=True):
             buffer.copy_(old)
 
+    def begin(self, step: int, batch: torch.Tensor) -> Share:
+        """Starts a step that has no gradient yet, random numbers too, and returns this rank's share of its global batch."""
+        self.own_time.begin()
+        mine = share(batch, self._group.rank, self._group.world_size)
+        # A rank without a record still takes part in the exchange: with one record of weight zero.
+        taken, counts = (mine, 1.0) if len(mine) else (batch[:1], 0.0)
+        seed_everything(self._seed, step, self._group.rank)
+        self.network.step = step
+        self._bucket.clear()
+        self._loss = None
+        self._buffers_before = [each.clone() for each in self.network.network.buffers()] if self._scale else []
+        # Parts of nearly equal sizes: batch normalisation cannot do with a last one of a single record.
+        parts = taken.tensor_split(-(-len(taken) // self._at_once))
+        return Share(batch, parts, counts)
+
+    def inputs(self, records: torch.Tensor) -> torch.Tensor:
+        """Of the training split, on this rank's device."""
+        return self._train.inputs[records].to(self._group.device)
+
+    def targets(self, records: torch.Tensor) -> torch.Tensor:
+        """Of the training split, on this rank's device."""
+        return self._train.targets[records].to(self._group.device)
+
+    def backward(self, loss: torch.Tensor) -> None:
+        """Adds the gradient of a part of this rank's share of the mean loss, and the part to what `learn` will say of it."""
+        # The exchange divides the sum over ranks by their number; the shares already add up to the mean.
+        ranks = self._group.world_size
+        factor = ranks * self._scale.value if self._scale else ranks
+        with faults_of_compiling(self.network.name):
+            (loss * factor).backward()
+        part = loss.detach()
+        self._loss = part if self._loss is None else self._loss + part
+
     def learn(self, step: int, batch: torch.Tensor, *, pays: bool = False) -> Learned:
-        """One optimizer step on this rank's share of a global batch.
+        """One optimizer step on this rank's share of a global batch, whose gradient is made here unless `backward` was called since `begin`.
 
         Until the gradients have been exchanged nothing is changed, so that the step may be taken again if that fails.
         With `pays` what the exchange owes travels too, uncompressed.
         """
-        network = self.network.network
-        before = [each.clone() for each in network.buffers()] if self._scale else []
-        loss = self._differentiate(step, batch)
+        if self._loss is None:
+            self._differentiate(self.begin(step, batch))
+        loss, self._loss = self._loss, None
+        assert loss is not None
         self._bucket.fill()
         if self._scale and not self._all_finite():
-            for buffer, old in zip(network.buffers(), before, strict=True):
+            for buffer, old in zip(self.network.network.buffers(), self._buffers_before, strict=True):
                 buffer.copy_(old)
             if self._skip(step, self._scale):
                 return Learned(loss, skipped=True)
@@ -131,27 +179,11 @@ class Learner:
         self._take(step, pays)
         return Learned(loss)
 
-    def _differentiate(self, step: int, batch: torch.Tensor) -> torch.Tensor:
-        """Has in the bucket the gradient of this rank's share of the mean loss, times the number of ranks, and returns that share."""
-        device, ranks = self._group.device, self._group.world_size
-        mine = share(batch, self._group.rank, ranks)
-        # A rank without a record still takes part in the exchange: with one record of weight zero.
-        taken, counts = (mine, 1.0) if len(mine) else (batch[:1], 0.0)
-        seed_everything(self._seed, step, self._group.rank)
-        self.network.step = step
-        self._bucket.clear()
-        weight = self._criterion.weight(self._train.targets[batch]).to(device)
-        # The exchange divides the sum over ranks by their number; the shares already add up to the mean.
-        factor = ranks * self._scale.value if self._scale else ranks
-        losses = []
-        # Parts of nearly equal sizes: batch normalisation cannot do with a last one of a single record.
-        for part in taken.tensor_split(-(-len(taken) // self._at_once)):
-            answers = self.network(self._train.inputs[part].to(device))
-            loss = counts * self._criterion.sum(answers, self._train.targets[part].to(device)) / weight
-            with faults_of_compiling(self.network.name):
-                (loss * factor).backward()
-            losses.append(loss.detach())
-        return sum(losses[1:], losses[0])
+    def _differentiate(self, own: Share) -> None:
+        weight = self._criterion.weight(self._train.targets[own.batch]).to(self._group.device)
+        for part in own.parts:
+            answers = self.network(self.inputs(part))
+            self.backward(own.counts * self._criterion.sum(answers, self.targets(part)) / weight)
 
     def _all_finite(self) -> bool:
         """Whether the step can be taken. Ranks that exchange gradients agree on that first: what an exchange has kept of one that is not finite would spoil all that follow."""

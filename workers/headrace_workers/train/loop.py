@@ -13,6 +13,7 @@ from headrace_workers.storage import Folder
 from headrace_workers.train.checkpoints import Checkpoints
 from headrace_workers.train.dataset import LoadedDataset
 from headrace_workers.train.group import Group, PeerLost
+from headrace_workers.train.own_loop import run_own_loop
 from headrace_workers.train.progress import FitResult, Snapshot
 from headrace_workers.train.training import Move, Training
 
@@ -42,26 +43,66 @@ def fit(
     """
     store = Checkpoints(checkpoints or storage.sub("checkpoints"), spec.checkpoints.keep)
     training = Training(spec, data, store, group, should_stop, start)
-    while not training.is_done:
+    loop = Loop(training, group, on_progress, on_start, on_change)
+    if spec.loop:
+        run_own_loop(spec.loop, loop)
+    else:
+        while loop.until_step():
+            loop.make_move()
+    return FitResult(dict(training.metrics or {}), training.step, training.resumed_from, training.traffic)
+
+
+class Loop:
+    """One rank's moves up to the next step, and the step; callbacks hear what they came to."""
+
+    def __init__(
+        self, training: Training, group: Group, on_progress: Callable[[Snapshot], None],
+        on_start: Callable[[int | None, tuple[RolledBack, ...]], None],
+        on_change: Callable[[int, CurvePoint | None, int], None],
+    ) -> None:  # fmt: skip
+        """Nothing is done yet."""
+        self.training = training
+        self._group, self._on_progress, self._on_start, self._on_change = group, on_progress, on_start, on_change
+
+    def until_step(self) -> bool:
+        """Makes all moves that come before the next step, in a group that stands; false if no step is left."""
+        while not self.training.is_done:
+            if not self._group.formed:
+                self._form()
+            elif self.training.next_move == Move.STEP:
+                return True
+            else:
+                self.make_move()
+        return False
+
+    def make_move(self) -> bool:
+        """Makes the next move; false if a peer was lost, so that it has to be made again. Interrupted once all is saved because it should stop."""
+        training, group = self.training, self._group
         try:
-            if not group.formed:
-                group.form(training)
-                if training.moves:
-                    on_change(training.step, training.last_point, group.missing * training.unshared_steps)
             move = training.move()
         except PeerLost as lost:
             group.lose(lost)
-            continue
+            return False
         if move == Move.RESUME:
-            on_start(training.resumed_from, training.roll_backs)
+            self._on_start(training.resumed_from, training.roll_backs)
         if move == Move.PART and group.formed:
-            on_change(training.step, training.last_point, 0)
+            self._on_change(training.step, training.last_point, 0)
         if not training.is_told:
-            continue
+            return True
         if group.leads:
-            on_progress(training.snapshot())
+            self._on_progress(training.snapshot())
         if training.stopping and training.step < training.total:
             raise Interrupted
         if training.regroups:
             group.reform()
-    return FitResult(dict(training.metrics or {}), training.step, training.resumed_from, training.traffic)
+        return True
+
+    def _form(self) -> None:
+        training, group = self.training, self._group
+        try:
+            group.form(training)
+        except PeerLost as lost:
+            group.lose(lost)
+            return
+        if training.moves:
+            self._on_change(training.step, training.last_point, group.missing * training.unshared_steps)

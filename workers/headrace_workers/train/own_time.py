@@ -23,14 +23,24 @@ class OwnTime:
         """Starts at nothing."""
         self._now: Callable[[], Moment] = _event if device.startswith("cuda") else time.perf_counter
         self._since = self._now()
+        self._begun = False
         self._open: list[tuple[Moment, Moment]] = []
         self._done: list[tuple[Moment, Moment]] = []
+
+    def begin(self) -> None:
+        """Has the next `counting` count from now on, unless one is under way."""
+        if not self._begun:
+            self._open, self._since = [], self._now()
+            self._begun = True
 
     @contextmanager
     def counting(self) -> Iterator[None]:
         """Counts what is within; not if that fails, for then it is done again."""
-        self._open, self._since = [], self._now()
-        yield
+        self.begin()
+        try:
+            yield
+        finally:
+            self._begun = False
         self._pause()
         self._done += self._open
 

@@ -30,7 +30,7 @@ from headrace_workers.train.dataset import TRAIN, LoadedDataset
 from headrace_workers.train.divergence import Diverged, LossHistory, LossWatch, are_finite, hopeless
 from headrace_workers.train.group import Group
 from headrace_workers.train.handover import Common, packed, unpacked
-from headrace_workers.train.learner import Learner
+from headrace_workers.train.learner import Learner, Share
 from headrace_workers.train.losses import criterion_of
 from headrace_workers.train.metrics import CHUNK_RECORDS, evaluate, require_defined
 from headrace_workers.train.order import Order, share
@@ -122,9 +122,24 @@ class Training:
         """Whether the last move ended all that follows a step at which ranks talk."""
         return self._tells and not self._pending
 
+    @property
+    def next_move(self) -> Move:
+        """What comes next, unless training is done."""
+        return self._pending[0] if self._pending else Move.STEP
+
+    @property
+    def learner(self) -> Learner:
+        """What learns; another one after a roll-back."""
+        return self._learner
+
+    def begin_step(self) -> Share:
+        """Starts the step that is the next move where its gradient is made elsewhere, by the learner's `backward`; returns this rank's share."""
+        step = self.step + 1
+        return self._learner.begin(step, self._order.batch(step))
+
     def move(self) -> Move:
         """Makes the next move, together with all ranks, and returns which; PeerLost if it has to be made again."""
-        move = self._pending[0] if self._pending else Move.STEP
+        move = self.next_move
         made = {
             Move.RESUME: self._resume, Move.STEP: self._advance, Move.ROUND: self._finish_round, Move.PART: self._part, Move.TALK: self._talk,
             Move.EVALUATE: self._evaluate, Move.MARK: self._mark, Move.SAVE: self._save,
