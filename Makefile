@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 UV := $(BIN)/uv pip install --quiet --python $(BIN)/python
 FAST := $(VENV)/.fast
 FULL := $(VENV)/.full
-PEFT := $(VENV)/.peft
+EXTRAS := $(VENV)/.extras
 BENCH := $(VENV)/.bench
 export RAY_USAGE_STATS_ENABLED := 0
 export UV_COMPILE_BYTECODE := 1
@@ -35,9 +35,9 @@ $(FULL): requirements/workers.txt $(FAST)
 	@$(UV) --require-hashes -r requirements/workers.txt
 	@touch $@
 
-$(PEFT): requirements/peft.txt $(FULL)
-	@echo "installing what makes adapters: peft, and the transformers that it imports"
-	@$(UV) --require-hashes -r requirements/peft.txt
+$(EXTRAS): requirements/peft.txt requirements/transformers.txt requirements/lightning.txt $(FULL)
+	@echo "installing what makes adapters, and the trainers that a loop of your own may use"
+	@$(UV) --require-hashes -r requirements/peft.txt -r requirements/transformers.txt -r requirements/lightning.txt
 	@touch $@
 
 $(BENCH): requirements/bench.txt $(FULL)
@@ -48,7 +48,7 @@ $(BENCH): requirements/bench.txt $(FULL)
 quickstart: $(FULL) ## Train, tune and serve a model of handwritten digits on this machine, ask it, and stop.
 	@hack/quickstart $(BIN)
 
-test: $(FULL) $(PEFT) ## Pass all tests but the long ones.
+test: $(FULL) $(EXTRAS) ## Pass all tests but the long ones.
 	@$(BIN)/pytest -q -n 3 -m "not workers and not ray and not slow and not cluster"
 	@$(BIN)/pytest -q -n 2 -m "workers and not ray and not slow and not gpu"
 	@$(BIN)/pytest -q -m "ray and not slow"
@@ -56,7 +56,7 @@ test: $(FULL) $(PEFT) ## Pass all tests but the long ones.
 test-fast: $(FAST) ## Pass the tests that need neither torch nor Ray.
 	@$(BIN)/pytest -q -n 3 -m "not workers and not ray and not slow and not cluster" --ignore=tests/workers
 
-test-long: $(FULL) $(PEFT) ## Pass the tests that take more than a minute each.
+test-long: $(FULL) $(EXTRAS) ## Pass the tests that take more than a minute each.
 	@$(BIN)/pytest -q -m slow
 
 test-gpu: $(FULL) ## Pass the tests of training on this machine's GPU.
@@ -118,6 +118,8 @@ requirements: | $(BIN)/uv ## Pin the packages anew, with hashes and without addr
 	pin pyproject.toml -c requirements/dev.txt --extra operator -o requirements/operator.txt; \
 	pin pyproject.toml -c requirements/dev.txt --extra workers -o requirements/workers.txt; \
 	pin pyproject.toml -c requirements/dev.txt -c requirements/workers.txt --extra peft -o requirements/peft.txt; \
+	pin pyproject.toml -c requirements/dev.txt -c requirements/workers.txt -c requirements/peft.txt --extra transformers -o requirements/transformers.txt; \
+	pin pyproject.toml -c requirements/dev.txt -c requirements/workers.txt -c requirements/peft.txt --extra lightning -o requirements/lightning.txt; \
 	pin pyproject.toml -c requirements/dev.txt -c requirements/workers.txt --extra wandb -o requirements/wandb.txt; \
 	pin pyproject.toml -c requirements/dev.txt -c requirements/workers.txt --extra bench -o requirements/bench.txt; \
 	echo 'hatchling>=1.25' | pin - -c requirements/dev.txt -o requirements/build.txt

@@ -20,13 +20,9 @@ from headrace_workers.train.progress import FitResult
 from headrace_workers.train.training import Training
 from tests.workers.train import user_loops
 from tests.workers.train.builders import STEADY, blobs, train_spec
+from tests.workers.train.frameworks.likeness import spec
 from tests.workers.train.test_loop import Stop, last_tensors, train
 from tests.workers.train.threads import wires_of_threads
-
-
-def spec(function: str, parameters: dict[str, Any] | None = None, **changes: Any) -> TrainJobSpec:
-    own = {"module": f"tests.workers.train.user_loops:{function}", "parameters": parameters or {}}
-    return train_spec(**{"model": STEADY, "loop": own, **changes})
 
 
 @pytest.fixture(autouse=True)

@@ -3,6 +3,8 @@
 An exception of the network's code passes through here, one of a lost peer does not.
 """
 
+from contextlib import AbstractContextManager
+
 import torch
 
 from headrace.api.train_job import Precision
@@ -26,11 +28,14 @@ class Guarded(torch.nn.Module):
         self._precision = precision
         self.step = 0
 
+    def computing(self) -> AbstractContextManager[None]:
+        """The precision of the forward pass."""
+        return computing_in(self._precision, next(self.network.parameters()).device)
+
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         """(n, *shape) to (n, outputs), float32 unless the network itself has another type: losses are sums of many."""
-        precision = computing_in(self._precision, inputs.device)
         try:
-            with precision, faults_of_compiling(self.name):
+            with self.computing(), faults_of_compiling(self.name):
                 answers = self.network(inputs)
         except RunFault:
             raise

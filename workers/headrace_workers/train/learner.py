@@ -151,6 +151,7 @@ class Learner:
 
     def backward(self, loss: torch.Tensor) -> None:
         """Adds the gradient of a part of this rank's share of the mean loss, and the part to what `learn` will say of it."""
+        self._bucket.attach()
         # The exchange divides the sum over ranks by their number; the shares already add up to the mean.
         ranks = self._group.world_size
         factor = ranks * self._scale.value if self._scale else ranks
@@ -253,6 +254,11 @@ class Learner:
         """Goes on among other ranks, or the same in another order."""
         if self._exchange:
             self._exchange.regroup(self._group.rank, self._group.world_size)
+
+    @property
+    def device(self) -> str:
+        """Where the network is."""
+        return self._group.device
 
     @property
     def learning_rate(self) -> float:

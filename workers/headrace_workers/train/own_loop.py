@@ -1,4 +1,4 @@
-"""A user's own training loop, imported as `package.file:function`, and the three calls by which it gets all that is around a loop.
+"""A user's own training loop, imported as `package.file:function`, and the three calls by which it gets all that is around it.
 
     def train(run: Run) -> None:
         for batch in run.batches():
@@ -11,7 +11,7 @@ newest checkpoint, or a peer, left off: it keeps nothing that would have to be r
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from headrace_workers.train.loop import Loop
 
 
-@dataclass(frozen=True)
+@dataclass
 class Batch:
     """Records of this rank that go through the network at once, on its device: inputs (n, *shape), targets (n,)."""
 
@@ -60,6 +60,25 @@ class Run:
     def module(self) -> torch.nn.Module:
         """The network as `model` builds it."""
         return self.network.network
+
+    @property
+    def device(self) -> torch.device:
+        """Of the network and of batches."""
+        return torch.device(self._loop.training.learner.device)
+
+    @property
+    def learning_rate(self) -> float:
+        """The manifest's, or what roll-backs left of it."""
+        return self._loop.training.learner.learning_rate
+
+    @property
+    def rolls_back(self) -> bool:
+        """Whether a loss that diverges has training go back, to a network of its own."""
+        return self._loop.training.rolls_back
+
+    def computing(self) -> AbstractContextManager[None]:
+        """The manifest's precision, for a network that is not called by `network`."""
+        return self.network.computing()
 
     @property
     def total(self) -> int:
@@ -132,6 +151,6 @@ def run_own_loop(own: OwnLoop, loop: "Loop") -> None:
         raise user_fault("loop", own.module, error, loop.training.step + 1) from error
     if run.raised:
         raise run.raised
-    if not loop.training.is_done:
+    if loop.until_step():
         message = f"{own.module} returned in step {loop.training.step + 1} of {loop.training.total}; have it go through run.batches() to the end"
         raise RunFault("LoopFailed", message)

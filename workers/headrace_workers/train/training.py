@@ -132,6 +132,11 @@ class Training:
         """What learns; another one after a roll-back."""
         return self._learner
 
+    @property
+    def rolls_back(self) -> bool:
+        """Whether a divergence has all ranks go back."""
+        return self._roll_back_policy is not None
+
     def begin_step(self) -> Share:
         """Starts the step that is the next move where its gradient is made elsewhere, by the learner's `backward`; returns this rank's share."""
         step = self.step + 1
