@@ -71,6 +71,7 @@ EDITS: dict[Kind, list[Wire]] = {
         {"loop": {"module": "package.other:train"}},
         {"loop": None},
         {"optimizer": {"learningRate": 1}},
+        {"optimizer": {"schedule": {"warmupSteps": 5, "decay": "Linear", "finalFraction": 0.1}}},
         {"loss": {"meanSquaredError": {}}},
         {"epochs": 2},
         {"epochs": None, "steps": 7},

@@ -36,6 +36,7 @@ from headrace_workers.train.metrics import CHUNK_RECORDS, evaluate, require_defi
 from headrace_workers.train.order import Order, share
 from headrace_workers.train.progress import Snapshot
 from headrace_workers.train.roll_back import good_checkpoint
+from headrace_workers.train.schedule import part_of_rate
 from headrace_workers.train.starting_weights import described, load_weights
 from headrace_workers.train.window import Window
 from headrace_workers.train.writing import Writing
@@ -261,6 +262,9 @@ class Training:
         """One step on the next global batch."""
         step = self.step + 1
         batch = self._order.batch(step)
+        self._learner.learning_rate = self._learning_rate * part_of_rate(
+            self._spec.optimizer.schedule, step, self.total
+        )
         with self._learner.own_time.counting():
             learned = self._learner.learn(step, batch, pays=bool(self._leaving))
         if self._agrees:

@@ -25,7 +25,7 @@ class RunOptimizer(torch.optim.Optimizer):
         with torch.enable_grad():
             loss = closure() if closure else None
         if any(group["lr"] != self._rate for group in self.param_groups):
-            message = "a scheduler changed the learning rate, which is the manifest's (optimizer.learningRate); leave the scheduler out"
+            message = "a scheduler changed the learning rate, which is the manifest's (optimizer.schedule); leave the scheduler out"
             raise RunFault("LoopFailed", message)
         self._run.step()
         return loss
