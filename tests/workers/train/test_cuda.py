@@ -182,3 +182,26 @@ def test_a_run_in_float16_on_a_gpu_ends_with_the_same_bits(tmp_path: Path, *, co
     assert parts.resumed_from and parts.resumed_from < whole.step
     one, other = last_tensors(tmp_path / "whole"), last_tensors(tmp_path / "parts")
     assert one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_activations_are_computed_twice_on_a_gpu(tmp_path: Path) -> None:
+    """The same bits as with all of them kept, dropout and BFloat16 included."""
+    plain = {
+        "model": {"module": "tests.workers.train.user_models:blocks", "parameters": {"blocks": 3}},
+        "precision": "BFloat16",
+    }
+    train(tmp_path / "once", "cuda", **plain)
+    train(tmp_path / "twice", "cuda", **plain, activationCheckpointing={"modules": ["blocks"]})
+    one, other = last_tensors(tmp_path / "once"), last_tensors(tmp_path / "twice")
+    assert one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+@pytest.mark.parametrize("precision", ["Float32", "BFloat16", "Float16"])
+def test_a_users_own_loop_learns_on_a_gpu(tmp_path: Path, precision: str) -> None:
+    """In micro-batches and with a schedule, in every precision."""
+    own = {
+        "loop": {"module": "tests.workers.train.user_loops:plain"},
+        "optimizer": {"learningRate": 0.01, "schedule": {"warmupSteps": 5}},
+    }
+    result = train(tmp_path, "cuda", epochs=15, microBatchSize=16, precision=precision, **own)
+    assert result.step == 60 and result.metrics["accuracy"] > 0.9
