@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Training whose workers die, hang, leave and join, on a slow network: pauses, steps lost, and what of its speed is left.
 
-A head and four workers in network namespaces, with Ray as in pods; beside them torchft's own Manager, with the same network
-of 1.9 M parameters. Needs root. Exits with 1 when a bound is missed.
+A head and four workers in network namespaces, with Ray as in pods; beside them, with the same network of 1.9 M parameters,
+torchft's own Manager, and the elastic group of Ray Train, which restarts from a checkpoint. Needs root. Exits with 1 when a bound is missed.
 """
 
 import argparse
@@ -44,7 +44,7 @@ class Bench:
         self._dataset = mnist_version(folder)
         self._numbers = itertools.count()
 
-    def open(self, steps: int, **changes: Any) -> PodsOnNetwork:
+    def open(self, steps: int, python_path: str = "", **changes: Any) -> PodsOnNetwork:
         """A run that has all its workers."""
         spec = {
             "epochs": None, "steps": steps, "batchSize": 128,
@@ -55,7 +55,7 @@ class Bench:
         }  # fmt: skip
         folder = self._folder / f"run{next(self._numbers)}"
         folder.mkdir()
-        run = PodsOnNetwork(folder, run_spec(folder, self._dataset, **spec))
+        run = PodsOnNetwork(folder, run_spec(folder, self._dataset, **spec), python_path)
         for rank in range(WORKERS + 1):
             run.start_pod(rank)
         try:
@@ -193,6 +193,25 @@ class Bench:
             "a step without compression on a fast network, of plain DDP's", Interval.of(ratios), OVERHEAD
         )
 
+    def ray_train(self) -> None:
+        """What a killed worker costs where Ray Train forms the group, with plain gradients and a checkpoint every 50 steps."""
+        without_torchft = self._folder / "without-torchft"
+        without_torchft.mkdir()
+        (without_torchft / "sitecustomize.py").write_text("import sys\nsys.modules['torchft'] = None\n")
+        run = self.open(1_000_000, str(without_torchft), compression={"none": {}}, checkpoints={"everySteps": 50})
+        try:
+            run.wait_until(lambda found: found.checkpoint is not None, TRAIN_SECONDS)
+            run.watch(5)
+            at, before = time.monotonic(), run.seen[-1].step
+            kill(run, WORKERS)
+            run.wait_until(lambda found: found.resumed_from is not None, START_SECONDS)
+            after = run.wait_until(lambda found: found.progress.step > before, START_SECONDS)
+            again = before - (after.resumed_from or 0)
+            paused = run.pause(at - 1, time.monotonic())
+        finally:
+            run.close()
+        print(f"Ray Train at {self._options.mbits} Mbit/s, plain gradients: a worker killed: {paused:.1f} s without a new step, {again} steps done again", flush=True)  # fmt: skip
+
     def _speeds(self, run: PodsOnNetwork) -> dict[int, float]:
         """Steps a second with all workers, and with one less."""
         found = {}
@@ -240,7 +259,7 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=30.0, help="of killing a worker every 29 s")
     parser.add_argument("--steps", type=int, default=400, help="of the runs whose losses are compared")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--only", nargs="*", default=["planned", "killed", "loss", "hangs", "cut", "head", "overhead", "peers"])  # fmt: skip
+    parser.add_argument("--only", nargs="*", default=["planned", "killed", "loss", "hangs", "cut", "head", "overhead", "torchft", "ray-train"])  # fmt: skip
     options = parser.parse_args()
     # Gloo asks the host's name for its address, which is not the namespace's.
     os.environ["GLOO_SOCKET_IFNAME"] = DEVICE
@@ -256,7 +275,8 @@ def main() -> int:
                 "hangs": lambda: bench.faults(2, "a worker stopped", suspend, bounded=False),
                 "cut": lambda: bench.faults(2, "a worker cut off", cut_off, bounded=False),
                 "head": lambda: bench.head(50),
-                "peers": lambda: measure_torchft(WORKERS, options.mbits),
+                "torchft": lambda: measure_torchft(WORKERS, options.mbits),
+                "ray-train": bench.ray_train,
             }  # fmt: skip
             for name, part in parts.items():
                 if name in options.only:
