@@ -4,7 +4,7 @@ Candidates come from locality-sensitive hashing in bands; each is then checked a
 decides only what is compared. A record is dropped when one that was kept, and came earlier, is similar.
 """
 
-from collections import defaultdict
+import math
 
 import numpy as np
 import pyarrow as pa
@@ -13,6 +13,7 @@ from headrace.api.steps import Near
 from headrace_workers.data.steps.step import text_of
 
 SEED = 42
+TINY = 1e-9
 FACTORS = np.random.default_rng(SEED).integers(2**62, 2**63, 1024, dtype=np.uint64) | np.uint64(1)
 
 
@@ -30,21 +31,14 @@ def signatures(table: pa.Table, settings: Near, place: str) -> pa.Array:
 
 def first_of_each(signatures: pa.Array, settings: Near) -> np.ndarray:
     """For each record whether no earlier kept one is similar."""
-    kept = np.ones(len(signatures), dtype=bool)
+    from headrace_workers.data.steps.earlier_alike import without_earlier_alike
+
     if not len(signatures):
-        return kept
+        return np.zeros(0, dtype=bool)
     digests = signatures.flatten().to_numpy().reshape(len(signatures), -1)
     bands = _shared_bands(digests, band_rows(settings.threshold, settings.permutations))
-    buckets: dict[tuple[int, int], list[int]] = defaultdict(list)
-    for row in np.flatnonzero((bands >= 0).any(axis=1)):
-        keys = [(band, key) for band, key in enumerate(bands[row].tolist()) if key >= 0]
-        candidates = sorted({other for key in keys for other in buckets[key]})
-        if candidates and (digests[candidates] == digests[row]).mean(axis=1).max() >= settings.threshold:
-            kept[row] = False
-            continue
-        for key in keys:
-            buckets[key].append(row)
-    return kept
+    agreeing = math.ceil(settings.threshold * settings.permutations - TINY)
+    return without_earlier_alike(digests, bands, agreeing)
 
 
 def _shared_bands(digests: np.ndarray, rows_per_band: int) -> np.ndarray:
