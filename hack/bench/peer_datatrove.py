@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """datatrove's four steps of deduplication by MinHash on a file of JSON lines: prints its CPU seconds and what it kept. In its own environment."""
 
+import itertools
 import json
 import sys
 from pathlib import Path
@@ -23,8 +24,12 @@ BANDS, ROWS = 25, 5
 
 
 def main(source: str, target: str) -> None:
+    numbers = itertools.count()
+
     def run(*steps: object, tasks: int = 1) -> None:
-        LocalPipelineExecutor(pipeline=list(steps), tasks=tasks, workers=1, logging_dir=f"{target}/logs").run()
+        # A folder for each: it skips what the logs say is done.
+        logs = f"{target}/logs{next(numbers)}"
+        LocalPipelineExecutor(pipeline=list(steps), tasks=tasks, workers=1, logging_dir=logs).run()
 
     began = cpu_seconds()
     config = MinhashConfig(hash_config=HashConfig(precision=64), num_buckets=BANDS, hashes_per_bucket=ROWS, n_grams=3)
