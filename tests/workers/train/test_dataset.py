@@ -72,7 +72,7 @@ def test_fractions_are_numbers(tmp_path: Path) -> None:
         ({}, {"features": "pixels"}, "ColumnMissing", "no column pixels, only id, features, label, split"),
         ({}, {"target": "price"}, "ColumnMissing", "no column price"),
         ({"split": None}, {}, "ColumnMissing", "split step"),
-        ({"features": ["some", "words", "to", "read"]}, {}, "NotSupported", "embed text"),
+        ({"features": ["some", "words", "to", "read"]}, {}, "NotSupported", "put a tokenize step"),
         ({"features": [[1.0], [1.0, 2.0], [3.0], [4.0]]}, {}, "NotSupported", "several lengths"),
         ({"features": [[1.0], None, [3.0], [4.0]]}, {}, "MissingValues", "column features"),
         ({"label": ["x", None, "y", "x"]}, {}, "MissingValues", "column label"),

@@ -40,6 +40,8 @@ def held_out_records(spec: ProbeSpec) -> list[HeldOut]:
         or preprocessing.features
         or next((name for name in USUAL_FEATURES if name in table.schema.names), "")
     )
+    # Where the input column is made of texts, these are what a user would send.
+    features = preprocessing.raw if features == preprocessing.features else features
     missing = {"id", "split", features, spec.target} - set(table.schema.names)
     if missing:
         has = ", ".join(table.schema.names)
@@ -55,7 +57,7 @@ def held_out_records(spec: ProbeSpec) -> list[HeldOut]:
         raise RunFault("SplitEmpty", message)
     rows.sort(key=lambda row: hashlib.sha256(str(row["id"]).encode()).digest())
     inputs = [row[features] for row in rows]
-    if features == preprocessing.features:
+    if features == preprocessing.features and not preprocessing.tokenizing:
         inputs = preprocessing.inverse(inputs).tolist()
     return [
         HeldOut(json.dumps({"instances": [raw]}).encode(), row[spec.target])

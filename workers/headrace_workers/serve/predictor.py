@@ -24,7 +24,10 @@ class Predictor:
     def __init__(self, document: ModelDocument, preprocessing: Preprocessing, module: torch.nn.Module) -> None:
         """Takes a module with its weights loaded."""
         self.document = document
-        self.schema = InputSchema(document.features, document.shape)
+        tokenizing = preprocessing.tokenizing
+        self.schema = (
+            InputSchema(tokenizing.column, None) if tokenizing else InputSchema(document.features, document.shape)
+        )
         self._preprocessing = preprocessing
         self._module = module.eval()
 
@@ -59,7 +62,9 @@ def load_predictor(version: ModelVersion) -> Predictor:
     published = ModelFolder.open(version)
     document = published.document
     preprocessing = Preprocessing.model_validate_json(published.read(PREPROCESSING))
-    module = build_network(document.source, document.shape or (), len(document.classes) if document.classes else 1)
+    outputs = len(document.classes) if document.classes else 1
+    vocabulary = preprocessing.tokenizing.vocabulary if preprocessing.tokenizing else None
+    module = build_network(document.source, document.shape or (), outputs, vocabulary)
     try:
         module.load_state_dict(load(published.read(WEIGHTS)))
     except (RuntimeError, SafetensorError) as error:

@@ -16,18 +16,20 @@ class Guarded(torch.nn.Module):
     """Calls the network; what that raises, or an answer of the wrong shape, becomes a RunFault that names the step."""
 
     def __init__(
-        self, network: torch.nn.Module, name: str, outputs: int, precision: Precision = Precision.FLOAT32
-    ) -> None:
-        """Wraps `network`, which a spec calls `name` and which should answer (n, outputs), however precisely it computes."""
+        self, network: torch.nn.Module, name: str, outputs: int, precision: Precision = Precision.FLOAT32,
+        positions: tuple[int, ...] = (),
+    ) -> None:  # fmt: skip
+        """Wraps `network`, which a spec calls `name` and which should answer (n, *positions, outputs), however precisely it computes."""
         super().__init__()
         self.network = network
         self.name = name
         self.outputs = outputs
+        self.positions = positions
         self._precision = precision
         self.step = 0
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
-        """(n, *shape) to (n, outputs), float32 unless the network itself has another type: losses are sums of many."""
+        """(n, *shape) to (n, *positions, outputs), float32 unless the network itself has another type: losses are sums of many."""
         precision = computing_in(self._precision, inputs.device)
         try:
             with precision, faults_of_compiling(self.name):
@@ -36,7 +38,7 @@ class Guarded(torch.nn.Module):
             raise
         except Exception as error:
             raise model_fault(self.name, error, self.step) from error
-        wanted = (len(inputs), self.outputs)
+        wanted = (len(inputs), *self.positions, self.outputs)
         if not isinstance(answers, torch.Tensor) or (
             answers.shape != wanted and (self.outputs > 1 or answers.shape != wanted[:1])
         ):
