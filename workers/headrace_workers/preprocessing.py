@@ -86,7 +86,7 @@ class Preprocessing(Model):
         ValueError names the first instance that does not fit.
         """
         if self.tokenizing:
-            return self._tokens(instances, self.tokenizing)
+            return self.tokenizing.padded(self.tokenizing.encoded(self.texts(instances)))
         rows = [self._numbers(index, instance) for index, instance in enumerate(instances)]
         values = np.stack(rows) if rows else np.zeros((0, self._expected_length() or 0))
         for step in self.steps:
@@ -94,6 +94,16 @@ class Preprocessing(Model):
                 values = step.scale.scaled(values)
         shape = (len(rows), *self.shape) if self.shape else values.shape
         return values.astype(np.float32).reshape(shape)
+
+    def texts(self, instances: Sequence[Any]) -> list[str]:
+        """Raw texts (bare, or objects that hold them under `raw`) as they are before they become tokens."""
+        texts = [self._text(index, instance) for index, instance in enumerate(instances)]
+        for step in self.steps:
+            if step.normalize_text and step.normalize_text.column == self.raw:
+                texts = _normalized(texts, step.normalize_text)
+            if step.tokenize and step.tokenize == self.tokenizing:
+                break
+        return texts
 
     def inverse(self, values: Sequence[Any]) -> np.ndarray[Any, np.dtype[np.float64]]:
         """The raw instances behind values of the table (nested or flat), as float64 (n, *shape): what a user would send."""
@@ -109,15 +119,6 @@ class Preprocessing(Model):
             return math.prod(self.shape)
         offsets = (step.scale.offset for step in self.steps if step.scale and step.scale.column == self.features)
         return next((len(offset) for offset in offsets if isinstance(offset, tuple)), None)
-
-    def _tokens(self, instances: Sequence[Any], tokenizing: Tokenizing) -> np.ndarray[Any, np.dtype[np.int64]]:
-        texts = [self._text(index, instance) for index, instance in enumerate(instances)]
-        for step in self.steps:
-            if step.normalize_text and step.normalize_text.column == tokenizing.column:
-                texts = _normalized(texts, step.normalize_text)
-            if step.tokenize is tokenizing:
-                break
-        return tokenizing.padded(tokenizing.encoded(texts))
 
     def _bare(self, index: int, instance: Any) -> Any:
         if not isinstance(instance, Mapping):

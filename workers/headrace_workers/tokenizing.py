@@ -37,6 +37,11 @@ class Tokenizing(Model):
         found = (encode(text, add_special_tokens=False).ids for text in texts)
         return [([START, *ids, END] if self.boundaries else ids)[: self.max_tokens] for ids in found]
 
+    def opened(self, text: str) -> list[int]:
+        """The ids of a text that is to go on, whatever its length; of no text, a start."""
+        ids = _tokenizer(self.tokenizer).encode(text, add_special_tokens=False).ids
+        return [START, *ids] if self.boundaries or not ids else list(ids)
+
     def decoded(self, ids: Sequence[int]) -> str:
         """The text of ids, but for those that stand for none."""
         return str(_tokenizer(self.tokenizer).decode([each for each in ids if each >= len(RESERVED)]))

@@ -170,6 +170,9 @@ def _targets(
         raise _has_nulls(name, version)
     if pa.types.is_floating(column.type):
         return column.to_numpy(zero_copy_only=False).astype(np.float32), None
+    if pa.types.is_nested(column.type):
+        message = f"column {name} of dataset {version.uri} holds {column.type}, which is no label; correct dataset.target, or use loss nextToken to learn what comes next"
+        raise RunFault("NotSupported", message)
     labels = column.to_pylist()
     if fitted.classes and fitted.target == name:
         classes = fitted.classes
