@@ -3,23 +3,9 @@
 import numpy as np
 import pytest
 
-from headrace.api.steps import Tokenize
-from headrace_workers.data.steps.vocabulary import Pieces, tokenizer_of
-from headrace_workers.tokenizing import END, START, Tokenizing, padded
-
-TEXT = "one two three"
-
-
-def tokenizing(*, boundaries: bool = False, max_tokens: int = 3) -> Tokenizing:
-    """Byte pairs of three words."""
-    settings = Tokenize(vocabulary=300, min_count=1)
-    pieces = Pieces(settings)
-    pieces.add(f"{TEXT} {TEXT}")
-    tokenizer = tokenizer_of(pieces.counts(), settings)
-    return Tokenizing(
-        column="text", into="tokens", max_tokens=max_tokens, boundaries=boundaries,
-        vocabulary=tokenizer.get_vocab_size(), tokenizer=tokenizer.to_str(),
-    )  # fmt: skip
+from headrace_workers.tokenizing import END, START, padded
+from tests.workers.texts import THREE_WORDS as TEXT
+from tests.workers.texts import tokenizing
 
 
 def test_a_text_that_is_too_long_ends_early() -> None:

@@ -1,17 +1,33 @@
-"""Pieces of Python's own sources as a dataset version, made by a pipeline from a file to a table."""
+"""Texts for tests: a tokenizer of three words, and pieces of Python's own sources as a dataset version that a pipeline made."""
 
 import json
 from pathlib import Path
 from typing import Any
 
 from headrace.api.artifacts import DatasetVersion
+from headrace.api.steps import Tokenize
 from headrace_workers.data import engine, sink
 from headrace_workers.data.sources import python_source
 from headrace_workers.data.spread import in_process
+from headrace_workers.data.steps.vocabulary import Pieces, tokenizer_of
 from headrace_workers.storage import Folder
+from headrace_workers.tokenizing import Tokenizing
 from tests.workers.data.builders import identity, pipeline
 
+THREE_WORDS = "one two three"
 PACKAGES = ("email", "multiprocessing", "xml")
+
+
+def tokenizing(*, boundaries: bool = False, max_tokens: int = 3) -> Tokenizing:
+    """Byte pairs of three words, each of which is one token."""
+    settings = Tokenize(vocabulary=300, min_count=1)
+    pieces = Pieces(settings)
+    pieces.add(f"{THREE_WORDS} {THREE_WORDS}")
+    tokenizer = tokenizer_of(pieces.counts(), settings)
+    return Tokenizing(
+        column="text", into="tokens", max_tokens=max_tokens, boundaries=boundaries,
+        vocabulary=tokenizer.get_vocab_size(), tokenizer=tokenizer.to_str(),
+    )  # fmt: skip
 
 
 def records(each: int = 150) -> list[dict[str, str]]:
