@@ -1,5 +1,6 @@
 """The life of an endpoint as a story told pass by pass."""
 
+import json
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -236,3 +237,19 @@ def test_an_endpoint_settles_when_the_old_servers_are_gone() -> None:
     planned = plan(agreed(status, server("new"), server("old")), NOW).status
     assert (planned.phase, holds(planned.conditions, "Ready")) == (EndpointPhase.PROGRESSING, True)
     assert plan(agreed(status, server("new")), NOW).status.phase == EndpointPhase.READY
+
+
+@pytest.mark.parametrize(
+    ("spec", "target"), [({}, "label"), ({"loss": {"nextToken": {}}, "model": {"builtin": "LanguageModel"}}, "")]
+)
+def test_a_probe_judges_labels_alone(spec: dict, target: str) -> None:
+    """What a model that writes goes on with is compared to no column of the table."""
+    job = train_job("job", rollout={"endpoint": "digits"}, **spec)
+    job = job.model_copy(update={"status": job.status.model_copy(update={"model": NEW})})
+    owner = endpoint(rollout={"probe": {}}).model_copy(update={"status": in_rollout(0, 10)})
+    actions = plan(Observed(object=owner, related={job.key: job}), NOW).actions
+    maps = [
+        action.manifest for action in actions if isinstance(action, Apply) and action.manifest["kind"] == "ConfigMap"
+    ]
+    (sent,) = [json.loads(each["data"]["run.json"]) for each in maps if "probe" in each["data"]["run.json"]]
+    assert sent["target"] == target

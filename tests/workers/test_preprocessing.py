@@ -7,6 +7,7 @@ import pytest
 
 from headrace_workers.preprocessing import FittedStep, Preprocessing, Scaling
 from headrace_workers.storage import Folder
+from tests.workers.texts import tokenizing
 
 PREPROCESSING = Preprocessing(
     features="image",
@@ -67,3 +68,35 @@ def test_is_read_back_as_it_was_written(tmp_path: Path) -> None:
     folder = Folder(f"file:{tmp_path}")
     PREPROCESSING.save(folder)
     assert Preprocessing.load(folder) == PREPROCESSING
+
+
+TEXTS = Preprocessing(features="tokens", shape=(3,), steps=(FittedStep(tokenize=tokenizing()),))
+
+
+@pytest.mark.parametrize("instance", ["one two", {"text": "one two", "id": 7}])
+def test_texts_become_padded_ids(instance: object) -> None:
+    """Whole numbers, as embeddings need them; the column that users send is the text."""
+    result = TEXTS.apply([instance])
+    assert result.dtype == np.int64
+    assert (result.shape, result[0, 2], TEXTS.raw) == ((1, 3), 0, "text")
+
+
+@pytest.mark.parametrize(
+    ("instance", "said"),
+    [
+        (3, "instance 0 is not a text; send text as a string"),
+        ({"tokens": [1]}, "instance 0 has no field text; it has tokens"),
+        ("a\ud800", "instance 0 holds half of a character"),
+    ],
+)
+def test_names_the_instance_that_is_no_text(instance: object, said: str) -> None:
+    """An instance that cannot be read as a text is named with what is wrong."""
+    with pytest.raises(ValueError, match=said):
+        TEXTS.apply([instance])
+
+
+def test_tokenizers_are_read_back_as_they_were_written(tmp_path: Path) -> None:
+    """The tokenizer is JSON inside JSON, and the same text after."""
+    folder = Folder(f"file:{tmp_path}")
+    TEXTS.save(folder)
+    assert Preprocessing.load(folder) == TEXTS

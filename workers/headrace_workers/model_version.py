@@ -36,6 +36,11 @@ class ModelDocument(ModelVersion):
     example: Annotated[JsonValue, Field(description="A raw instance that it answers, to try it with.")] = None
     files: Annotated[dict[str, str], Field(description="SHA-256 of each file of the folder but model.json.")] = {}
 
+    @property
+    def predicts_itself(self) -> bool:
+        """Whether it learnt to go on with its input: it writes text."""
+        return self.target == self.features
+
 
 def file_digest(data: bytes) -> str:
     """SHA-256 of one file, in hexadecimal."""

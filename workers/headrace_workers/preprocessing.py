@@ -1,8 +1,8 @@
 """What was fitted on the training data and must be done to every raw input: the one place where it is applied.
 
 The pipeline applies it to the table and writes it beside the table; training copies it into the model version; serving
-applies it to requests. All three go through `Scaling.scaled`, so that they can never differ. It must never import ray,
-torch or pyarrow: a server needs numpy alone.
+applies it to requests. All three go through `Scaling.scaled`, `Tokenizing.encoded` and `normalized`, so that they can never
+differ. It must never import ray or torch, and pyarrow only where there is text: a server of numbers needs numpy alone.
 """
 
 import math
@@ -13,7 +13,9 @@ import numpy as np
 from pydantic import Field
 
 from headrace.api.base import Model, OneOf
+from headrace.api.steps import NormalizeText
 from headrace_workers.storage import Folder
+from headrace_workers.tokenizing import Tokenizing
 
 FILE = "preprocessing.json"
 
@@ -43,6 +45,8 @@ class FittedStep(OneOf):
     """One fitted step, in the order of the pipeline."""
 
     scale: Scaling | None = None
+    normalize_text: NormalizeText | None = None
+    tokenize: Tokenizing | None = None
 
 
 class Preprocessing(Model):
@@ -65,11 +69,24 @@ class Preprocessing(Model):
         """Writes preprocessing.json into a folder."""
         folder.write(FILE, self.model_dump_json(by_alias=True).encode())
 
-    def apply(self, instances: Sequence[Any]) -> np.ndarray[Any, np.dtype[np.float32]]:
-        """Raw instances (numbers, nested or flat, or objects that hold them under `features`) as float32 (n, *shape).
+    @property
+    def tokenizing(self) -> Tokenizing | None:
+        """What makes the input column of texts; none where inputs are numbers."""
+        steps = (step.tokenize for step in self.steps)
+        return next((each for each in steps if each and each.into == self.features), None)
+
+    @property
+    def raw(self) -> str:
+        """The column that users send: the input column, or the text that it is made of."""
+        return self.tokenizing.column if self.tokenizing else self.features
+
+    def apply(self, instances: Sequence[Any]) -> np.ndarray[Any, np.dtype[np.float32 | np.int64]]:
+        """Raw instances (bare, or objects that hold them under `raw`) as float32 (n, *shape), texts as int64 token ids.
 
         ValueError names the first instance that does not fit.
         """
+        if self.tokenizing:
+            return self.tokenizing.padded(self.tokenizing.encoded(self.texts(instances)))
         rows = [self._numbers(index, instance) for index, instance in enumerate(instances)]
         values = np.stack(rows) if rows else np.zeros((0, self._expected_length() or 0))
         for step in self.steps:
@@ -77,6 +94,16 @@ class Preprocessing(Model):
                 values = step.scale.scaled(values)
         shape = (len(rows), *self.shape) if self.shape else values.shape
         return values.astype(np.float32).reshape(shape)
+
+    def texts(self, instances: Sequence[Any]) -> list[str]:
+        """Raw texts (bare, or objects that hold them under `raw`) as they are before they become tokens."""
+        texts = [self._text(index, instance) for index, instance in enumerate(instances)]
+        for step in self.steps:
+            if step.normalize_text and step.normalize_text.column == self.raw:
+                texts = _normalized(texts, step.normalize_text)
+            if step.tokenize and step.tokenize == self.tokenizing:
+                break
+        return texts
 
     def inverse(self, values: Sequence[Any]) -> np.ndarray[Any, np.dtype[np.float64]]:
         """The raw instances behind values of the table (nested or flat), as float64 (n, *shape): what a user would send."""
@@ -93,13 +120,29 @@ class Preprocessing(Model):
         offsets = (step.scale.offset for step in self.steps if step.scale and step.scale.column == self.features)
         return next((len(offset) for offset in offsets if isinstance(offset, tuple)), None)
 
+    def _bare(self, index: int, instance: Any) -> Any:
+        if not isinstance(instance, Mapping):
+            return instance
+        if self.raw not in instance:
+            raise ValueError(
+                f"instance {index} has no field {self.raw}; it has {', '.join(map(str, sorted(instance)))}"
+            )
+        return instance[self.raw]
+
+    def _text(self, index: int, instance: Any) -> str:
+        text = self._bare(index, instance)
+        if not isinstance(text, str):
+            raise ValueError(f"instance {index} is not a text; send {self.raw} as a string")  # noqa: TRY004 (as for numbers)
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise ValueError(
+                f"instance {index} holds half of a character, which no text may; send whole characters"
+            ) from None
+        return text
+
     def _numbers(self, index: int, instance: Any) -> np.ndarray[Any, np.dtype[np.float64]]:
-        if isinstance(instance, Mapping):
-            if self.features not in instance:
-                raise ValueError(
-                    f"instance {index} has no field {self.features}; it has {', '.join(map(str, sorted(instance)))}"
-                )
-            instance = instance[self.features]
+        instance = self._bare(index, instance)
         try:
             row = np.asarray(instance, dtype=np.float64).reshape(-1)
         except (TypeError, ValueError):
@@ -114,3 +157,11 @@ class Preprocessing(Model):
                 f"instance {index} holds {len(row)} numbers where {self.features or 'the input'} has {expected}"
             )
         return row
+
+
+def _normalized(texts: list[str], settings: NormalizeText) -> list[str]:
+    import pyarrow as pa
+
+    from headrace_workers.normalizing import normalized
+
+    return [str(text) for text in normalized(pa.chunked_array([texts], pa.string()), settings).to_pylist()]

@@ -42,6 +42,7 @@ class Sample(StrEnum):
     DIGITS = "Digits"
     WINE = "Wine"
     BREAST_CANCER = "BreastCancer"
+    PYTHON_SOURCE = "PythonSource"
 
 
 class SampleSource(Model):
@@ -111,7 +112,7 @@ class Quarantine(Model):
 
 
 def _no_fitting(spec: Any) -> bool:
-    fitted = ("embed", "scale")
+    fitted = ("embed", "scale", "tokenize")
     return spec.mode != Mode.STREAM or not any(step.chosen in fitted for step in spec.steps)
 
 
@@ -133,8 +134,8 @@ class DataPipelineSpec(RunPolicy):
     seed: int = setting("Where every random choice starts.", edit=Edit.NEW_RUN, default=0, ge=0, le=2**31 - 1)
     rules = (
         Rule(
-            "self.mode != 'Stream' || !self.steps.exists(s, has(s.embed) || has(s.scale))",
-            "a Stream cannot fit embed or scale; fit them in a Batch pipeline",
+            "self.mode != 'Stream' || !self.steps.exists(s, has(s.embed) || has(s.scale) || has(s.tokenize))",
+            "a Stream cannot fit embed, scale or tokenize; fit them in a Batch pipeline",
             _no_fitting,
         ),
         Rule(

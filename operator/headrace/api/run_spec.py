@@ -66,7 +66,7 @@ class ProbeSpec(Model):
     endpoint: str
     dataset: DatasetVersion
     features: str | None = None
-    target: str = "label"
+    target: Annotated[str, Field(description="The column that should be answered; empty, none is.")] = "label"
     probe: Probe
 
 

@@ -154,6 +154,54 @@ class Scale(Model):
     )
 
 
+class TokenizeMethod(StrEnum):
+    """What of a text becomes a token."""
+
+    BYTE_PAIR = "BytePair"
+    WORDS = "Words"
+
+
+class Tokenize(Model):
+    """Adds a column of token ids made of text; fitted on the training split, applied everywhere, serving included."""
+
+    column: Annotated[Column, Field(description="The text column, which stays.")] = "text"
+    into: Annotated[Column, Field(description="The column that is added: a list of token ids for each text.")] = (
+        "tokens"
+    )
+    method: Annotated[
+        TokenizeMethod,
+        Field(
+            description="BytePair: bytes, and what they are merged to by how often they stand together (Sennrich et al., 2016), "
+            "which writes any text. Words: whole words and signs; those outside the vocabulary are one unknown token."
+        ),
+    ] = TokenizeMethod.BYTE_PAIR
+    vocabulary: Annotated[
+        int,
+        Field(
+            ge=260,
+            le=1_000_000,
+            description="The most tokens that there are: 4 for padding, the unknown, start and end, for BytePair 256 bytes, and what was learnt.",
+        ),
+    ] = 8192
+    min_count: Annotated[
+        int, Field(ge=1, le=1_000_000, description="How often a word, or a pair, must occur to become a token.")
+    ] = 2
+    max_tokens: Annotated[
+        int, Field(ge=2, le=65_536, description="The most tokens of a text: a longer one ends there.")
+    ] = 256
+    lowercase: Annotated[bool, Field(description="Whether letters become lower case first, when serving too.")] = False
+    boundaries: Annotated[
+        bool, Field(description="Whether a start and an end are put around each text: for models that write text.")
+    ] = False
+    rules = (
+        Rule(
+            "self.into != self.column",
+            "into must be another column than column: the text stays",
+            lambda t: t.into != t.column,
+        ),
+    )
+
+
 class AugmentText(Model):
     """Makes altered copies of texts of the training split."""
 
@@ -203,5 +251,6 @@ class Step(OneOf):
     redact: Annotated[Redact | None, Field(description="Replace private data.")] = None
     embed: Annotated[Embed | None, Field(description="Train and add word embeddings.")] = None
     scale: Annotated[Scale | None, Field(description="Bring numbers to one scale.")] = None
+    tokenize: Annotated[Tokenize | None, Field(description="Make token ids of text.")] = None
     split: Annotated[Split | None, Field(description="Assign records to training and validation.")] = None
     augment: Annotated[Augment | None, Field(description="Add altered copies to the training split.")] = None

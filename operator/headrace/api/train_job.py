@@ -55,6 +55,7 @@ class Builtin(StrEnum):
     IMAGE_CLASSIFIER = "ImageClassifier"
     TEXT_CLASSIFIER = "TextClassifier"
     TEXT_TRANSFORMER = "TextTransformer"
+    LANGUAGE_MODEL = "LanguageModel"
 
 
 FUNCTION_PATTERN = r"^[A-Za-z_][A-Za-z0-9_.]*:[A-Za-z_][A-Za-z0-9_]*$"
@@ -302,11 +303,18 @@ class MeanSquaredError(Model):
     """The mean squared error of numbers."""
 
 
+class NextToken(Model):
+    """Cross-entropy over the vocabulary, of each token after those before it; the mean is over tokens, padding apart."""
+
+
 class Loss(OneOf):
     """What training lowers: exactly one of these."""
 
     cross_entropy: Annotated[CrossEntropy | None, Field(description="For classes.")] = None
     mean_squared_error: Annotated[MeanSquaredError | None, Field(description="For numbers.")] = None
+    next_token: Annotated[
+        NextToken | None, Field(description="For models that write text; dataset.target is not looked at.")
+    ] = None
 
 
 class Metric(StrEnum):
@@ -315,6 +323,7 @@ class Metric(StrEnum):
     ACCURACY = "accuracy"
     F1 = "f1"
     LOSS = "loss"
+    PERPLEXITY = "perplexity"
 
 
 class Evaluation(Model):
@@ -322,7 +331,12 @@ class Evaluation(Model):
 
     split: Annotated[str, Field(pattern="^(train|validation)$", description="The split measured on.")] = "validation"
     metrics: Annotated[
-        tuple[Metric, ...], Field(min_length=1, max_length=16, description="What is measured; loss always is.")
+        tuple[Metric, ...],
+        Field(
+            min_length=1,
+            max_length=16,
+            description="What is measured; loss always is. With nextToken each token is a prediction, and perplexity is e to the loss.",
+        ),
     ] = (Metric.ACCURACY,)
     every_steps: Annotated[
         int, Field(ge=1, le=10_000_000, description="Steps between two evaluations; the end is always measured.")
@@ -491,5 +505,18 @@ class TrainJobSpec(RunPolicy):
             "self.batchSize >= self.workers.max",
             "batchSize must be at least workers.max, so that every worker has a record",
             lambda s: s.batch_size >= s.workers.max,
+        ),
+        Rule(
+            "!has(self.model.builtin) || (self.model.builtin == 'LanguageModel') == has(self.loss.nextToken)",
+            "builtin LanguageModel and loss nextToken go together: set both, or neither",
+            lambda s: (
+                s.model.builtin is None
+                or (s.model.builtin == Builtin.LANGUAGE_MODEL) == (s.loss.next_token is not None)
+            ),
+        ),
+        Rule(
+            "has(self.loss.nextToken) || !self.evaluation.metrics.exists(m, m == 'perplexity')",
+            "metric perplexity needs loss nextToken",
+            lambda s: s.loss.next_token is not None or Metric.PERPLEXITY not in s.evaluation.metrics,
         ),
     )

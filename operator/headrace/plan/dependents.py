@@ -19,6 +19,12 @@ def dataset_of(job: Job) -> Dataset:
     return job.spec.template.dataset if isinstance(job, TuneJob) else job.spec.dataset
 
 
+def writes_text(job: Job) -> bool:
+    """Whether a job's model predicts the next token, and no column."""
+    spec = job.spec.template if isinstance(job, TuneJob) else job.spec
+    return spec.loss.next_token is not None
+
+
 def learns_from(job: Job) -> ObjectKey | None:
     """The pipeline whose table a job learns from."""
     dataset = dataset_of(job)

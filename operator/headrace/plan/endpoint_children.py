@@ -10,7 +10,7 @@ from headrace.api.objects import InferenceEndpoint, TrainJob, TuneJob
 from headrace.api.run_report import VersionTraffic
 from headrace.api.run_spec import Backend, ProbeSpec, RouterSpec, Routing, ServeSpec
 from headrace.plan import labels, manifests
-from headrace.plan.dependents import dataset_of
+from headrace.plan.dependents import dataset_of, writes_text
 from headrace.plan.isolation import network_policy, open_to_users
 from headrace.plan.manifests import Container, Owner
 from headrace.plan.names import child_name, version_place
@@ -235,8 +235,8 @@ def _probe(owner: Owner, endpoint: InferenceEndpoint, observed: Observed) -> lis
 
 
 def _target(observed: Observed, candidate: ModelVersion) -> str:
-    """The column that the candidate was taught to predict."""
+    """The column that the candidate was taught to predict; none where it writes what comes next."""
     for job in observed.related.values():
         if isinstance(job, TrainJob | TuneJob) and job.status.model == candidate:
-            return dataset_of(job).target
+            return "" if writes_text(job) else dataset_of(job).target
     return "label"

@@ -2,14 +2,15 @@
 
 from headrace.api.data_pipeline import DataPipelineSpec, Mode
 from headrace.api.objects import DataPipeline, HeadraceObject, RunObject, TrainJob, TuneJob
-from headrace.api.train_job import Builtin, Strategy, TrainJobSpec
+from headrace.api.train_job import Strategy, TrainJobSpec
 from headrace.api.tune_job import TuneJobSpec
 from headrace.plan.dependents import starts_from
 
 SOURCES = frozenset({"files", "sample"})
-STEPS = frozenset({"validate_", "fill_missing", "normalize_text", "filter", "deduplicate", "scale", "split", "augment"})
+STEPS = frozenset(
+    {"validate_", "fill_missing", "normalize_text", "filter", "deduplicate", "scale", "tokenize", "split", "augment"}
+)
 SINKS = frozenset({"delta"})
-BUILTINS = frozenset({Builtin.PERCEPTRON, Builtin.IMAGE_CLASSIFIER})
 ALGORITHMS = frozenset({"random", "grid", "tpe", "gaussian_process", "cma_es", "genetic"})
 
 
@@ -51,8 +52,6 @@ def _pipeline(spec: DataPipelineSpec) -> str | None:
 def _train(spec: TrainJobSpec, path: str) -> str | None:
     if spec.parallelism.strategy != Strategy.DATA_PARALLEL:
         return f"{path}.parallelism.strategy {spec.parallelism.strategy} is not built yet; use DataParallel"
-    if spec.model.builtin and spec.model.builtin not in BUILTINS:
-        return f"{path}.model.builtin {spec.model.builtin} is not built yet; use {' or '.join(sorted(BUILTINS))}, or your own module"
     if spec.dataset.table and spec.dataset.table.version is None:
         return f"{path}.dataset.table needs a version in this release; write table.version"
     return None

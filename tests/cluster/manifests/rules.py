@@ -9,7 +9,7 @@ from headrace.api.data_pipeline import DataPipelineSpec, Files, Table
 from headrace.api.inference_endpoint import Canary, Replicas
 from headrace.api.job import Checkpoints
 from headrace.api.pods import EnvironmentVariable, Workers
-from headrace.api.steps import ColumnRule
+from headrace.api.steps import ColumnRule, Tokenize
 from headrace.api.tracking import PLAIN_ADDRESS, MLflow, Tracking, WeightsAndBiases
 from headrace.api.train_job import Dataset, DatasetTable, StartingModel, TrainJobSpec, WeightsSource
 from headrace.api.tune_job import Dimension, IntegerRange, LogRange, Range, TuneJobSpec
@@ -19,6 +19,7 @@ from tests.cluster.manifests.minimal import MINIMAL, TRAIN, Wire, places
 PIPELINE = MINIMAL[DataPipelineSpec]
 STREAM = PIPELINE | {"mode": "Stream", "source": {"http": {}}}
 SEARCH = MINIMAL[TuneJobSpec]
+WRITER = TRAIN | {"model": {"builtin": "LanguageModel"}, "loss": {"nextToken": {}}}
 RATE = {"path": "optimizer.learningRate", "logUniform": {"low": 0.001, "high": 0.1}}
 SECRET = {"name": "database", "key": "url"}
 TABLE = {"uri": "s3://bucket/table"}
@@ -58,9 +59,9 @@ EXAMPLES: dict[type[Model], dict[str, tuple[list[Wire], list[Wire]]]] = {
         )
     },
     DataPipelineSpec: {
-        "a Stream cannot fit embed or scale; fit them in a Batch pipeline": (
-            [STREAM | {"steps": [{"normalizeText": {}}]}, PIPELINE | {"steps": [{"embed": {}}, {"scale": {"column": "x"}}]}],
-            [STREAM | {"steps": [{"embed": {}}]}, STREAM | {"steps": [{"split": {}}, {"scale": {"column": "x"}}]}],
+        "a Stream cannot fit embed, scale or tokenize; fit them in a Batch pipeline": (
+            [STREAM | {"steps": [{"normalizeText": {}}]}, PIPELINE | {"steps": [{"embed": {}}, {"scale": {"column": "x"}}, {"tokenize": {}}]}],
+            [STREAM | {"steps": [{"embed": {}}]}, STREAM | {"steps": [{"split": {}}, {"scale": {"column": "x"}}]}, STREAM | {"steps": [{"tokenize": {}}]}],
         ),
         "a Stream needs source.kafka or source.http": (
             [STREAM, STREAM | {"source": {"kafka": {"brokers": ["b:1"], "topics": ["t"]}}}],
@@ -70,6 +71,12 @@ EXAMPLES: dict[type[Model], dict[str, tuple[list[Wire], list[Wire]]]] = {
             [PIPELINE | {"steps": [{"split": {}}, {"normalizeText": {}}]}, PIPELINE | {"steps": []}],
             [PIPELINE | {"steps": [{"split": {}}, {"normalizeText": {}}, {"split": {"trainFraction": 0.5}}]}],
         ),
+    },
+    Tokenize: {
+        "into must be another column than column: the text stays": (
+            [{}, {"column": "body"}, {"column": "body", "into": "ids"}],
+            [{"column": "tokens"}, {"into": "text"}, {"column": "body", "into": "body"}],
+        )
     },
     Files: {message: ([{"format": "JsonLines", **each} for each in kept], [{"format": "JsonLines", **each} for each in broken])
             for message, (kept, broken) in ADDRESSES.items()},
@@ -122,6 +129,22 @@ EXAMPLES: dict[type[Model], dict[str, tuple[list[Wire], list[Wire]]]] = {
         "batchSize must be at least workers.max, so that every worker has a record": (
             [TRAIN | {"batchSize": 4, "workers": {"max": 4}}],
             [TRAIN | {"batchSize": 3, "workers": {"max": 4}}, TRAIN | {"workers": {"max": 65}}],
+        ),
+        "builtin LanguageModel and loss nextToken go together: set both, or neither": (
+            [
+                TRAIN | {"model": {"builtin": "LanguageModel"}, "loss": {"nextToken": {}}},
+                TRAIN | {"model": {"module": "m:f"}, "loss": {"nextToken": {}}},
+                TRAIN | {"model": {"from": {"job": "base"}}, "loss": {"nextToken": {}}},
+                TRAIN | {"model": {"builtin": "TextClassifier"}},
+            ],
+            [
+                TRAIN | {"model": {"builtin": "LanguageModel"}},
+                TRAIN | {"model": {"builtin": "Perceptron"}, "loss": {"nextToken": {}}},
+            ],
+        ),
+        "metric perplexity needs loss nextToken": (
+            [WRITER | {"evaluation": {"metrics": ["loss", "perplexity"]}}, TRAIN | {"evaluation": {"metrics": ["loss", "f1"]}}],
+            [TRAIN | {"evaluation": {"metrics": ["loss", "perplexity"]}}],
         ),
     },
     Range: {"low must be less than high": ([{"low": -1, "high": 0.5}], [{"low": 1, "high": 1}, {"low": 2.5, "high": 1}])},

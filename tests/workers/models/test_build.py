@@ -26,7 +26,7 @@ def test_builtins_answer_one_number_a_class(builtin: str, shape: tuple[int, ...]
 @pytest.mark.parametrize(
     ("fields", "reason", "says"),
     [
-        ({"builtin": "TextClassifier"}, "NotSupported", "Perceptron"),
+        ({"builtin": "TextClassifier"}, "InvalidModelParameters", "takes token ids.* put a tokenize step"),
         (
             {"builtin": "Perceptron", "parameters": {"hiden": 3}},
             "InvalidModelParameters",

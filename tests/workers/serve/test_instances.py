@@ -48,3 +48,14 @@ def test_what_is_wrong_is_said(body: bytes, sentence: str) -> None:
     """Every malformed body is refused with a sentence that says what is wrong with which instance."""
     with pytest.raises(BadInstance, match=sentence.replace("(", r"\(")):
         parse_instances(body, DIGITS)
+
+
+def test_a_model_may_take_whole_objects_and_few_of_them() -> None:
+    """One that writes text is told how, beside the text."""
+    schema = InputSchema("text", None, whole=True, most=2)
+    body = b'{"instances": ["a", {"text": "b", "maxTokens": 3}]}'
+    assert parse_instances(body, schema) == ["a", {"text": "b", "maxTokens": 3}]
+    with pytest.raises(BadInstance, match="3 instances are more than the 2"):
+        parse_instances(b'{"instances": ["a", "b", "c"]}', schema)
+    with pytest.raises(BadInstance, match="instance 0 has no field text"):
+        parse_instances(b'{"instances": [{"maxTokens": 3}]}', schema)

@@ -21,6 +21,7 @@ from headrace_workers.preprocessing import Preprocessing
 from headrace_workers.serve.held_out import held_out_records
 from headrace_workers.serve.pace import Pace
 from headrace_workers.serve.scores import Scores
+from tests.workers.texts import records, texts_version
 
 TOKEN = "secret-of-this-run"
 
@@ -139,6 +140,25 @@ def test_what_cannot_be_probed_is_said(digits_spec: ProbeSpec, changes: dict[str
     with pytest.raises(RunFault) as caught:
         held_out_records(digits_spec.model_copy(update=changes))
     assert caught.value.reason == reason
+
+
+def test_texts_are_sent_as_texts(tmp_path: Path) -> None:
+    """What users send is the text that the tokens were made of, and for a model that writes there is no right answer."""
+    version = texts_version(tmp_path, each=30, method="Words")
+    texts = {record["text"]: record["label"] for record in records(30)}
+    probe = Probe(requests_per_second=100)
+    sent = held_out_records(ProbeSpec(endpoint="texts", dataset=version, probe=probe))
+    assert len(sent) == version.splits["validation"]
+    assert all(texts[json.loads(one.body)["instances"][0]] == one.target for one in sent)
+    without = held_out_records(ProbeSpec(endpoint="texts", dataset=version, probe=probe, target=""))
+    assert [(one.body, None) for one in sent] == [(one.body, one.target) for one in without]
+
+
+def test_an_answer_without_a_right_one_is_not_judged() -> None:
+    """Accuracy is of labels."""
+    scores = Scores()
+    scores.add("v", {"predictions": [{"text": "import os"}]}, None)
+    assert scores.metrics() == {"unrouted": 0.0}
 
 
 def test_lost_time_is_not_made_up_for() -> None:

@@ -11,6 +11,9 @@ from deltalake import write_deltalake
 from headrace.api.artifacts import DatasetVersion
 from headrace.api.train_job import Dataset
 from headrace_workers.faults import RunFault
+from headrace_workers.preprocessing import FittedStep, Preprocessing
+from headrace_workers.storage import Folder
+from headrace_workers.tokenizing import Tokenizing
 from headrace_workers.train.dataset import load_dataset
 from tests.workers.train.digits import digits_version
 
@@ -72,11 +75,12 @@ def test_fractions_are_numbers(tmp_path: Path) -> None:
         ({}, {"features": "pixels"}, "ColumnMissing", "no column pixels, only id, features, label, split"),
         ({}, {"target": "price"}, "ColumnMissing", "no column price"),
         ({"split": None}, {}, "ColumnMissing", "split step"),
-        ({"features": ["some", "words", "to", "read"]}, {}, "NotSupported", "embed text"),
+        ({"features": ["some", "words", "to", "read"]}, {}, "NotSupported", "put a tokenize step"),
         ({"features": [[1.0], [1.0, 2.0], [3.0], [4.0]]}, {}, "NotSupported", "several lengths"),
         ({"features": [[1.0], None, [3.0], [4.0]]}, {}, "MissingValues", "column features"),
         ({"label": ["x", None, "y", "x"]}, {}, "MissingValues", "column label"),
         ({"label": ["y", "x", "y", "z"]}, {}, "UnknownClass", "'z'"),
+        ({"label": [[1], [2], [3], [4]]}, {}, "NotSupported", "no label; .* loss nextToken"),
     ],
 )
 def test_what_cannot_be_learnt_from_says_why(
@@ -96,3 +100,45 @@ def test_a_table_that_is_gone_is_missing(tmp_path: Path, version: int) -> None:
     with pytest.raises(RunFault) as caught:
         load_dataset(DatasetVersion(uri=f"file://{tmp_path}/table", version=version, digest="x"), dataset())
     assert caught.value.reason == "DatasetMissing"
+
+
+TOKENIZING = Tokenizing(column="text", into="tokens", max_tokens=3, boundaries=False, vocabulary=9, tokenizer="{}")
+
+
+def tokens(folder: Path, *rows: list[int] | None, **columns: Any) -> DatasetVersion:
+    """A table of token ids that a pipeline made."""
+    version = table(folder, tokens=pa.array(rows, pa.list_(pa.int32())), features=None, **columns)
+    fitted = Preprocessing(features="tokens", shape=(3,), steps=(FittedStep(tokenize=TOKENIZING),))
+    fitted.save(Folder(f"file://{folder}/artifacts"))
+    return version.model_copy(update={"artifacts": f"file://{folder}/artifacts"})
+
+
+def test_token_ids_are_whole_numbers_padded_at_their_ends(tmp_path: Path) -> None:
+    """Inputs are int64 as long as the tokenizer's longest, whatever the longest of the table is."""
+    data = load_dataset(tokens(tmp_path, [8, 7], [6], [], [5, 4]), dataset())
+    inputs = data.splits["train"].inputs
+    assert (inputs.dtype, inputs.tolist()) == (torch.int64, [[0, 0, 0], [6, 0, 0], [8, 7, 0]])
+    assert (data.shape, data.vocabulary, data.classes) == ((3,), 9, ("x", "y"))
+
+
+def test_sequences_are_their_own_targets(tmp_path: Path) -> None:
+    """To learn what comes next no column of labels is needed."""
+    data = load_dataset(tokens(tmp_path, [8, 7], [6], [], [5, 4], label=None), dataset(), next_token=True)
+    assert data.splits["train"].targets is data.splits["train"].inputs
+    assert (data.target, data.classes) == ("tokens", None)
+
+
+@pytest.mark.parametrize(
+    ("rows", "reason"),
+    [
+        (([9], [1], [1], [1]), "DatasetMismatch"),
+        (([-1], [1], [1], [1]), "DatasetMismatch"),
+        (([1, 1, 1, 1], [1], [1], [1]), "DatasetMismatch"),
+        ((None, [1], [1], [1]), "MissingValues"),
+    ],
+)
+def test_what_no_tokenizer_made_is_a_fault(tmp_path: Path, rows: tuple[list[int] | None, ...], reason: str) -> None:
+    """An id that the model has no place for would end it in the middle of a step."""
+    with pytest.raises(RunFault) as caught:
+        load_dataset(tokens(tmp_path, *rows), dataset())
+    assert caught.value.reason == reason

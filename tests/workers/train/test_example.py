@@ -6,9 +6,10 @@ import pyarrow as pa
 from deltalake import write_deltalake
 
 from headrace.api.artifacts import DatasetVersion
-from headrace_workers.preprocessing import Preprocessing
+from headrace_workers.preprocessing import FittedStep, Preprocessing
 from headrace_workers.storage import Folder
 from headrace_workers.train.example import example_instance
+from tests.workers.texts import tokenizing
 
 
 def dataset(folder: Path, split: str) -> DatasetVersion:
@@ -41,3 +42,11 @@ def test_preprocessing_is_saved_beside_it(tmp_path: Path) -> None:
     FITTED.save(Folder(tmp_path.as_uri()))
     raw = example_instance(dataset(tmp_path / "t", "validation"), "validation", "image", FITTED)
     assert Preprocessing.load(Folder(tmp_path.as_uri())).apply([raw]).tolist() == [[0.0, 1.0]]
+
+
+def test_the_example_of_tokens_is_their_text(tmp_path: Path) -> None:
+    """Ids are nothing that a user would post."""
+    fitted = Preprocessing(features="tokens", shape=(3,), steps=(FittedStep(tokenize=tokenizing()),))
+    write_deltalake(str(tmp_path), pa.table({"text": ["one two"], "tokens": [[4, 5]], "split": ["validation"]}))
+    version = DatasetVersion(uri=tmp_path.as_uri(), version=0, digest="d")
+    assert example_instance(version, "validation", "tokens", fitted) == "one two"

@@ -15,6 +15,7 @@ from headrace.api.data_pipeline import DataPipelineSpec
 from headrace.api.run_report import Progress, Records
 from headrace_workers.data import pieces, quarantine, recipe, sources
 from headrace_workers.data.accounting import added, require_balanced, require_read, require_some, total
+from headrace_workers.data.fitted import in_order, made_of_text
 from headrace_workers.data.images import shape_of
 from headrace_workers.data.pieces import Manifest
 from headrace_workers.data.sources.shard import Shard
@@ -74,7 +75,8 @@ def prepare(plan: Plan, storage: Folder, spread: Spread, tell: Tell) -> Prepared
     """Does all stages and returns the records, counted."""
     folder_name = f"{STAGES}/{plan.key[:16]}"
     folder = storage.sub(folder_name)
-    decision, fitted, account, first_bad, content = Decision(()), list[FittedStep](), Records(), "", list[str]()
+    decision, account, first_bad, content = Decision(()), Records(), "", list[str]()
+    fitted: dict[str, tuple[FittedStep, ...]] = {}
     manifests: list[Manifest] = []
     for stage in plan.stages:
         decided = decision.by_shard or (None,) * len(plan.shards)
@@ -90,7 +92,7 @@ def prepare(plan: Plan, storage: Folder, spread: Spread, tell: Tell) -> Prepared
         quarantine.require_few(account.quarantined, account.read, plan.spec.quarantine.max_fraction, first_bad)
         if stage.closes:
             decision = _decision(stage, folder, manifests)
-            fitted.extend(decision.fitted)
+            fitted[stage.closes.context.place] = decision.fitted
     rows = sum(manifest.rows for manifest in manifests)
     account = account.model_copy(update={"written": rows - account.augmented})
     require_some(account)
@@ -98,15 +100,18 @@ def prepare(plan: Plan, storage: Folder, spread: Spread, tell: Tell) -> Prepared
     first = next(
         _with_split(table) for manifest in manifests for table in pieces.batches(folder, manifest) if table.num_rows
     )
+    steps = in_order(recipe.works(plan.spec), fitted)
     return Prepared(
         records=account,
         splits=_splits(manifests),
         digest=recipe.dataset_digest(plan.spec, content),
         preprocessing=Preprocessing(
-            features=(features := next((name for name in FEATURES if name in first.column_names), "")),
-            shape=_shape(first, features),
+            features=(
+                features := next((name for name in (*made_of_text(steps), *FEATURES) if name in first.column_names), "")
+            ),
+            shape=made_of_text(steps).get(features) or _shape(first, features),
             classes=_classes(manifests),
-            steps=tuple(fitted),
+            steps=steps,
         ),
         schema=first.schema,
         _folder=folder,

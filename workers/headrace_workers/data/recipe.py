@@ -19,6 +19,8 @@ from headrace_workers.data.steps.step import Context
 from headrace_workers.faults import RunFault
 
 TYPES = "types"
+SHARED = ("normalizing.py", "preprocessing.py", "tokenizing.py")
+"""Code outside of this package that the result depends on."""
 CHANGES_ROWS = ("validate_", "filter", "deduplicate", "split")
 
 
@@ -78,12 +80,12 @@ def _require_order(steps: Sequence[Work]) -> None:
 
 
 def code_digest() -> str:
-    """A digest of the code that the result depends on: this package and the preprocessing."""
+    """A digest of the code that the result depends on: this package, and what it shares with serving."""
     package = resources.files("headrace_workers")
     hashed = hashlib.sha256()
     for path, content in [
         *_sources(package / "data", "data"),
-        ("preprocessing.py", (package / "preprocessing.py").read_bytes()),
+        *((name, (package / name).read_bytes()) for name in SHARED),
     ]:
         hashed.update(f"{path}\0{len(content)}\0".encode() + content)
     return hashed.hexdigest()

@@ -24,7 +24,7 @@ USUAL_FEATURES = ("image", "features", "embedding", "text")
 
 @dataclass(frozen=True)
 class HeldOut:
-    """One request, ready to send, and the answer it should get."""
+    """One request, ready to send, and the answer it should get, if any answer is the right one."""
 
     body: bytes
     target: Any
@@ -40,25 +40,26 @@ def held_out_records(spec: ProbeSpec) -> list[HeldOut]:
         or preprocessing.features
         or next((name for name in USUAL_FEATURES if name in table.schema.names), "")
     )
-    missing = {"id", "split", features, spec.target} - set(table.schema.names)
+    # Where the input column is made of texts, these are what a user would send.
+    features = preprocessing.raw if features == preprocessing.features else features
+    wanted = ["id", features, *([spec.target] if spec.target else [])]
+    missing = {"split", *wanted} - set(table.schema.names)
     if missing:
         has = ", ".join(table.schema.names)
         raise RunFault(
             "ColumnMissing",
             f"table {version.uri} has no column {', '.join(sorted(missing)) or 'of features'}; it has {has}",
         )
-    rows = table.head(
-        RECORDS_MAX, columns=["id", features, spec.target], filter=arrow.field("split") == spec.probe.split
-    ).to_pylist()
+    rows = table.head(RECORDS_MAX, columns=wanted, filter=arrow.field("split") == spec.probe.split).to_pylist()
     if not rows:
         message = f"split {spec.probe.split} of {version.uri} version {version.version} has no records to probe with: choose another split"
         raise RunFault("SplitEmpty", message)
     rows.sort(key=lambda row: hashlib.sha256(str(row["id"]).encode()).digest())
     inputs = [row[features] for row in rows]
-    if features == preprocessing.features:
+    if features == preprocessing.features and not preprocessing.tokenizing:
         inputs = preprocessing.inverse(inputs).tolist()
     return [
-        HeldOut(json.dumps({"instances": [raw]}).encode(), row[spec.target])
+        HeldOut(json.dumps({"instances": [raw]}).encode(), row[spec.target] if spec.target else None)
         for raw, row in zip(inputs, rows, strict=True)
     ]
 

@@ -23,10 +23,15 @@ class BadInstance(ValueError):
 
 @dataclass(frozen=True)
 class InputSchema:
-    """What one instance looks like: the input column, and the shape of its numbers (None: passed on as it is)."""
+    """What one instance looks like: the input column, and the shape of its numbers (None: passed on as it is).
+
+    With `whole` an object is passed on with all its fields. A request may have at most `most` instances.
+    """
 
     features: str
     shape: tuple[int, ...] | None
+    whole: bool = False
+    most: int = INSTANCES_MAX
 
 
 def parse_instances(body: bytes, schema: InputSchema) -> list[Any]:
@@ -40,9 +45,9 @@ def parse_instances(body: bytes, schema: InputSchema) -> list[Any]:
     instances = document["instances"]
     if not instances:
         raise BadInstance("instances is empty: send at least one")
-    if len(instances) > INSTANCES_MAX:
+    if len(instances) > schema.most:
         raise BadInstance(
-            f"{len(instances)} instances are more than the {INSTANCES_MAX} that one request may have: send several requests"
+            f"{len(instances)} instances are more than the {schema.most} that one request may have: send several requests"
         )
     return [_instance(place, instance, schema) for place, instance in enumerate(instances)]
 
@@ -53,7 +58,7 @@ def _instance(place: int, instance: Any, schema: InputSchema) -> Any:
             raise BadInstance(
                 f"instance {place} has no field {schema.features}: send the bare {schema.features}, or an object with that field"
             )
-        instance = instance[schema.features]
+        instance = instance if schema.whole else instance[schema.features]
     return instance if schema.shape is None else _numbers(place, instance, schema.shape)
 
 

@@ -1,4 +1,4 @@
-"""A model version in memory, ready to answer. The only file of serving that imports torch.
+"""A model version in memory, ready to answer. Of serving, this and what writes text import torch.
 
 Weights are safetensors: nothing that is loaded is unpickled.
 """
@@ -16,6 +16,7 @@ from headrace_workers.model_version import PREPROCESSING, WEIGHTS, ModelDocument
 from headrace_workers.models import build_network
 from headrace_workers.preprocessing import Preprocessing
 from headrace_workers.serve.instances import BadInstance, InputSchema
+from headrace_workers.serve.writer import Writer
 
 
 class Predictor:
@@ -24,7 +25,10 @@ class Predictor:
     def __init__(self, document: ModelDocument, preprocessing: Preprocessing, module: torch.nn.Module) -> None:
         """Takes a module with its weights loaded."""
         self.document = document
-        self.schema = InputSchema(document.features, document.shape)
+        tokenizing = preprocessing.tokenizing
+        self.schema = (
+            InputSchema(tokenizing.column, None) if tokenizing else InputSchema(document.features, document.shape)
+        )
         self._preprocessing = preprocessing
         self._module = module.eval()
 
@@ -53,13 +57,17 @@ class Predictor:
         ]
 
 
-def load_predictor(version: ModelVersion) -> Predictor:
+def load_predictor(version: ModelVersion) -> Predictor | Writer:
     """Reads, checks and rebuilds a model version; RunFault says what is wrong with its folder."""
     torch.set_num_threads(1)
     published = ModelFolder.open(version)
     document = published.document
     preprocessing = Preprocessing.model_validate_json(published.read(PREPROCESSING))
-    module = build_network(document.source, document.shape or (), len(document.classes) if document.classes else 1)
+    tokenizing = preprocessing.tokenizing
+    writes = tokenizing if document.predicts_itself else None
+    vocabulary = tokenizing.vocabulary if tokenizing else None
+    outputs = writes.vocabulary if writes else len(document.classes or (0,))
+    module = build_network(document.source, document.shape or (), outputs, vocabulary)
     try:
         module.load_state_dict(load(published.read(WEIGHTS)))
     except (RuntimeError, SafetensorError) as error:
@@ -67,4 +75,6 @@ def load_predictor(version: ModelVersion) -> Predictor:
             :1000
         ]
         raise RunFault("WeightsDoNotFit", message) from error
+    if writes:
+        return Writer(document, preprocessing, writes, module)
     return Predictor(document, preprocessing, module)

@@ -20,7 +20,9 @@ class Scores:
     unrouted: int = 0
 
     def add(self, version: str, answer: Any, target: Any) -> None:
-        """Judges one answer of `POST /predict` to one instance."""
+        """Judges one answer of `POST /predict` to one instance; without a target there is nothing to judge."""
+        if target is None:
+            return
         score = self.by_version.setdefault(version, Score())
         score.answered += 1
         # labels pass through JSON and through tables whose classes may be text: 3 and "3" are the same class

@@ -22,6 +22,7 @@ from headrace_workers.serve.settings import Settings
 
 if TYPE_CHECKING:
     from headrace_workers.serve.predictor import Predictor
+    from headrace_workers.serve.writer import Writer
 
 logger = logging.getLogger(__name__)
 
@@ -111,7 +112,7 @@ async def serve(pod: Pod, spec: ServeSpec, settings: Settings) -> None:
         logger.info("server of %s drains", spec.model.name)
 
 
-def _load(spec: ServeSpec) -> "Predictor":
+def _load(spec: ServeSpec) -> "Predictor | Writer":
     # torch takes seconds to import: /healthz answers meanwhile
     from headrace_workers.serve.predictor import load_predictor
 

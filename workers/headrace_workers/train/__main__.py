@@ -27,6 +27,7 @@ from headrace_workers.train.progress import FitResult
 from headrace_workers.train.publish import publish_model, published_version
 from headrace_workers.train.rank import RankWork
 from headrace_workers.train.ray_group import RayGroup, import_early, prepare_environment
+from headrace_workers.train.same_tokens import require_same_tokens
 from headrace_workers.train.starting_weights import Start, completed, find_start
 from headrace_workers.train.stragglers import Stragglers
 from headrace_workers.train.supported import require_supported
@@ -60,6 +61,7 @@ def learn(head: Head, spec: TrainJobSpec, dataset: DatasetVersion, tracking: Tra
     start = start_of(head, spec)
     if start:
         spec = spec.model_copy(update={"model": completed(spec.model, start)})
+        require_same_tokens(start.weights, spec, dataset)
     require_supported(spec)
     weights = start.weights if start else None
     result = train_on_workers(head, spec, dataset, weights, tracking)

@@ -18,6 +18,7 @@ from headrace.api.artifacts import DatasetVersion
 from headrace.api.train_job import Dataset
 from headrace_workers.faults import RunFault
 from headrace_workers.preprocessing import Preprocessing
+from headrace_workers.tokenizing import Tokenizing, padded
 from headrace_workers.train.fitted import load_preprocessing
 
 TRAIN = "train"
@@ -26,7 +27,10 @@ FEATURES_BY_CONVENTION = ("image", "features", "embedding", "text")
 
 @dataclass(frozen=True)
 class Split:
-    """Records of one split: inputs (n, *shape) as float32, targets (n,) as class indices (int64) or numbers (float32)."""
+    """Records of one split: inputs (n, *shape) as float32, or as int64 where they are token ids.
+
+    Targets are (n,) class indices (int64) or numbers (float32); where the next token is predicted, they are the inputs.
+    """
 
     inputs: torch.Tensor
     targets: torch.Tensor
@@ -38,17 +42,24 @@ class Split:
 
 @dataclass(frozen=True)
 class LoadedDataset:
-    """A dataset version in memory; `classes` are the labels in the order of their indices, none for fractions."""
+    """A dataset version in memory; `classes` are the labels in the order of their indices, none for fractions.
+
+    Where inputs are token ids, they are smaller than `vocabulary`.
+    """
 
     splits: dict[str, Split]
     shape: tuple[int, ...]
     classes: tuple[int | str, ...] | None
     features: str
     target: str
+    vocabulary: int | None = None
 
 
-def load_dataset(version: DatasetVersion, dataset: Dataset) -> LoadedDataset:
-    """The pinned version's records; RunFault where a column or a split is missing or cannot be learnt from."""
+def load_dataset(version: DatasetVersion, dataset: Dataset, *, next_token: bool = False) -> LoadedDataset:
+    """The pinned version's records; RunFault where a column or a split is missing or cannot be learnt from.
+
+    With `next_token` the input column is its own target.
+    """
     if version.format != "delta":
         raise RunFault(
             "NotSupported", f"dataset {version.uri} is {version.format}; this release trains on delta tables"
@@ -57,25 +68,32 @@ def load_dataset(version: DatasetVersion, dataset: Dataset) -> LoadedDataset:
     delta = _open(version)
     columns = [field.name for field in delta.schema().fields]
     features = features_column(dataset, fitted, columns, version)
-    for name, where in ((dataset.target, "dataset.target"), ("split", "a split step in the pipeline")):
+    target = features if next_token else dataset.target
+    for name, where in ((target, "dataset.target"), ("split", "a split step in the pipeline")):
         if name not in columns:
             raise RunFault(
                 "ColumnMissing",
                 f"dataset {version.uri} has no column {name}, only {', '.join(columns)}; correct {where}",
             )
     table = delta.to_pyarrow_table(
-        columns=list(dict.fromkeys([features, dataset.target, "split", *(["id"] if "id" in columns else [])]))
+        columns=list(dict.fromkeys([features, target, "split", *(["id"] if "id" in columns else [])]))
     )
     if "id" in columns:
         table = table.sort_by("id")
-    inputs = _inputs(table[features], features, version)
+    tokenizing = fitted.model_copy(update={"features": features}).tokenizing
+    if tokenizing:
+        inputs = _tokens(table[features], tokenizing, version)
+    else:
+        inputs = _inputs(table[features], features, version)
     shape = fitted.shape if fitted.shape and prod(fitted.shape) == inputs.shape[1] else (inputs.shape[1],)
-    targets, classes = _targets(table, dataset.target, fitted, version)
+    targets, classes = (inputs, None) if next_token else _targets(table, target, fitted, version)
     splits = {}
     for name in sorted(pc.unique(table["split"]).to_pylist()):
         chosen = pc.equal(table["split"], name).to_numpy()
-        splits[name] = Split(torch.from_numpy(inputs[chosen].reshape(-1, *shape)), torch.from_numpy(targets[chosen]))
-    return LoadedDataset(splits, tuple(shape), classes, features, dataset.target)
+        taken = torch.from_numpy(inputs[chosen].reshape(-1, *shape))
+        splits[name] = Split(taken, taken if next_token else torch.from_numpy(targets[chosen]))
+    vocabulary = tokenizing.vocabulary if tokenizing else None
+    return LoadedDataset(splits, tuple(shape), classes, features, target, vocabulary)
 
 
 def features_column(dataset: Dataset, fitted: Preprocessing, columns: list[str], version: DatasetVersion) -> str:
@@ -119,11 +137,28 @@ def _inputs(column: pa.ChunkedArray, name: str, version: DatasetVersion) -> np.n
         elements *= lengths[0].as_py() if len(lengths) else 1
         array = pc.list_flatten(array)
     if not (pa.types.is_integer(array.type) or pa.types.is_floating(array.type) or pa.types.is_boolean(array.type)):
-        message = f"column {name} of dataset {version.uri} holds {array.type}, not numbers; embed text first, or set dataset.features to a column of numbers"
+        message = f"column {name} of dataset {version.uri} holds {array.type}, not numbers; put a tokenize step into the pipeline, or set dataset.features to a column of numbers"
         raise RunFault("NotSupported", message)
     if array.null_count:
         raise _has_nulls(name, version)
     return np.ascontiguousarray(array.to_numpy(zero_copy_only=False), dtype=np.float32).reshape(records, elements)
+
+
+def _tokens(
+    column: pa.ChunkedArray, tokenizing: Tokenizing, version: DatasetVersion
+) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """A column of lists of token ids as int64 (n, max_tokens)."""
+    lists = column.combine_chunks()
+    ids = lists.flatten()
+    if lists.null_count or ids.null_count:
+        raise _has_nulls(tokenizing.into, version)
+    lengths = lists.value_lengths().to_numpy(zero_copy_only=False).astype(np.int64)
+    flat = ids.to_numpy(zero_copy_only=False).astype(np.int64)
+    known = len(flat) == 0 or (flat.min() >= 0 and flat.max() < tokenizing.vocabulary)
+    if not known or lengths.max(initial=0) > tokenizing.max_tokens:
+        message = f"column {tokenizing.into} of dataset {version.uri} does not hold what its tokenizer makes; run the pipeline again"
+        raise RunFault("DatasetMismatch", message)
+    return padded(flat, lengths, tokenizing.max_tokens)
 
 
 def _targets(
@@ -135,6 +170,9 @@ def _targets(
         raise _has_nulls(name, version)
     if pa.types.is_floating(column.type):
         return column.to_numpy(zero_copy_only=False).astype(np.float32), None
+    if pa.types.is_nested(column.type):
+        message = f"column {name} of dataset {version.uri} holds {column.type}, which is no label; correct dataset.target, or use loss nextToken to learn what comes next"
+        raise RunFault("NotSupported", message)
     labels = column.to_pylist()
     if fitted.classes and fitted.target == name:
         classes = fitted.classes

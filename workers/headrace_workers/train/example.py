@@ -13,11 +13,12 @@ DECIMALS = 4
 
 def example_instance(dataset: DatasetVersion, split: str, features: str, fitted: Preprocessing) -> Any:
     """The first record of a split as it was before the fitted steps; None where the split has none."""
+    column = fitted.raw if features == fitted.features else features
     table = DeltaTable(dataset.uri, version=dataset.version).to_pyarrow_dataset()
-    rows = table.head(1, columns=[features], filter=compute.field("split") == split).to_pylist()
+    rows = table.head(1, columns=[column], filter=compute.field("split") == split).to_pylist()
     if not rows:
         return None
-    if features != fitted.features:
-        return rows[0][features]
+    if features != fitted.features or fitted.tokenizing:
+        return rows[0][column]
     # Adding zero turns a rounded -0.0 into 0.0.
     return (fitted.inverse([rows[0][features]])[0].round(DECIMALS) + 0.0).tolist()

@@ -18,13 +18,15 @@ class Guarded(torch.nn.Module):
     """Calls the network; what that raises, or an answer of the wrong shape, becomes a RunFault that names the step."""
 
     def __init__(
-        self, network: torch.nn.Module, name: str, outputs: int, precision: Precision = Precision.FLOAT32
-    ) -> None:
-        """Wraps `network`, which a spec calls `name` and which should answer (n, outputs), however precisely it computes."""
+        self, network: torch.nn.Module, name: str, outputs: int, precision: Precision = Precision.FLOAT32,
+        positions: tuple[int, ...] = (),
+    ) -> None:  # fmt: skip
+        """Wraps `network`, which a spec calls `name` and which should answer (n, *positions, outputs), however precisely it computes."""
         super().__init__()
         self.network = network
         self.name = name
         self.outputs = outputs
+        self.positions = positions
         self._precision = precision
         self.step = 0
 
@@ -33,7 +35,7 @@ class Guarded(torch.nn.Module):
         return computing_in(self._precision, next(self.network.parameters()).device)
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
-        """(n, *shape) to (n, outputs), float32 unless the network itself has another type: losses are sums of many."""
+        """(n, *shape) to (n, *positions, outputs), float32 unless the network itself has another type: losses are sums of many."""
         try:
             with self.computing(), faults_of_compiling(self.name):
                 answers = self.network(inputs)
@@ -41,7 +43,7 @@ class Guarded(torch.nn.Module):
             raise
         except Exception as error:
             raise user_fault("model", self.name, error, self.step) from error
-        wanted = (len(inputs), self.outputs)
+        wanted = (len(inputs), *self.positions, self.outputs)
         if not isinstance(answers, torch.Tensor) or (
             answers.shape != wanted and (self.outputs > 1 or answers.shape != wanted[:1])
         ):

@@ -68,8 +68,9 @@ class Learner:
         seed_everything(spec.seed)
         name = str(spec.model.builtin or spec.model.module)
         self.network = Guarded(
-            build_network(spec.model, data.shape, criterion.outputs), name, criterion.outputs, spec.precision
-        )
+            build_network(spec.model, data.shape, criterion.outputs, data.vocabulary), name, criterion.outputs, spec.precision,
+            criterion.positions,
+        )  # fmt: skip
         inner = self.network.network
         self._anew = spec.model.from_.except_ if spec.model.from_ else ()
         self._adapters = Adapters(inner, spec.model.lora, self._anew) if spec.model.lora else None

@@ -8,6 +8,7 @@ import torch
 from headrace.api.train_job import ClassWeights, Loss
 from headrace_workers.faults import RunFault
 from headrace_workers.train.dataset import LoadedDataset
+from headrace_workers.train.next_token import NextTokenLoss
 
 
 class Criterion(Protocol):
@@ -15,13 +16,20 @@ class Criterion(Protocol):
 
     @property
     def outputs(self) -> int:
-        """How many numbers the network must answer for a record."""
+        """How many numbers the network must answer for a record, or for each of its positions."""
+
+    @property
+    def positions(self) -> tuple[int, ...]:
+        """The positions of a record for which the network must answer; () where it answers for the whole."""
 
     def sum(self, answers: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        """The weighted sum of the records' losses; answers (n, outputs), targets (n,)."""
+        """The weighted sum of the records' losses; answers (n, *positions, outputs), targets (n, *positions)."""
 
     def weight(self, targets: torch.Tensor) -> torch.Tensor:
         """The sum of the records' weights."""
+
+    def guesses(self, answers: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor] | None:
+        """The classes predicted and the true ones, both (predictions,); none if no class is predicted."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +39,7 @@ class ClassLoss:
     outputs: int
     weights: torch.Tensor | None
     label_smoothing: float
+    positions: tuple[int, ...] = ()
 
     def sum(self, answers: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """The weighted sum over records."""
@@ -43,6 +52,10 @@ class ClassLoss:
         """The sum of the weights of the records' classes."""
         return torch.tensor(float(len(targets))) if self.weights is None else self.weights[targets.cpu()].sum()
 
+    def guesses(self, answers: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """The likeliest class of each record, and the true one."""
+        return answers.argmax(1), targets
+
 
 @dataclass(frozen=True)
 class NumberLoss:
@@ -50,6 +63,7 @@ class NumberLoss:
 
     values: torch.Tensor | None = None
     outputs: int = 1
+    positions: tuple[int, ...] = ()
 
     def sum(self, answers: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """The sum of squares over records."""
@@ -60,9 +74,17 @@ class NumberLoss:
         """The number of records."""
         return torch.tensor(float(len(targets)))
 
+    def guesses(self, answers: torch.Tensor, targets: torch.Tensor) -> None:
+        """None: a number is no class."""
+
 
 def criterion_of(loss: Loss, data: LoadedDataset) -> Criterion:
     """The loss of a spec for the dataset's kind of target."""
+    if loss.next_token:
+        if data.vocabulary is None:
+            message = f"loss nextToken needs token ids, column {data.features} of the dataset holds numbers; put a tokenize step into the pipeline, or correct dataset.features"
+            raise RunFault("LossNotApplicable", message)
+        return NextTokenLoss(data.vocabulary, data.shape)
     if loss.cross_entropy is None:
         return NumberLoss(None if data.classes is None else _numbers(data))
     if data.classes is None:

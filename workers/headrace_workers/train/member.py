@@ -79,7 +79,11 @@ class Member:
 
         torch.set_num_threads(max(1, int(os.environ.get(environment.CPUS, environment.CPUS_DEFAULT))))
         spec = TrainJobSpec.model_validate_json(self._work.spec)
-        data = load_dataset(DatasetVersion.model_validate_json(self._work.dataset), spec.dataset)
+        data = load_dataset(
+            DatasetVersion.model_validate_json(self._work.dataset),
+            spec.dataset,
+            next_token=spec.loss.next_token is not None,
+        )
         device = "cuda:0" if ray.get_gpu_ids() else "cpu"
         if device != "cpu":
             torch.cuda.set_device(device)

@@ -67,7 +67,9 @@ def _train(work: RankWork, board: Any, rank: int) -> None:
 
     torch.set_num_threads(max(1, int(os.environ.get(environment.CPUS, environment.CPUS_DEFAULT))))
     spec = TrainJobSpec.model_validate_json(work.spec)
-    data = load_dataset(DatasetVersion.model_validate_json(work.dataset), spec.dataset)
+    data = load_dataset(
+        DatasetVersion.model_validate_json(work.dataset), spec.dataset, next_token=spec.loss.next_token is not None
+    )
     world_size = ray.train.get_context().get_world_size()
 
     def on_start(resumed_from: int | None, roll_backs: tuple[RolledBack, ...]) -> None:

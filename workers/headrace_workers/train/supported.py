@@ -2,10 +2,8 @@
 
 import importlib.util
 
-from headrace.api.train_job import Builtin, Strategy, TrainJobSpec
+from headrace.api.train_job import Strategy, TrainJobSpec
 from headrace_workers.faults import RunFault
-
-BUILTINS = (Builtin.PERCEPTRON, Builtin.IMAGE_CLASSIFIER)
 
 
 def require_supported(spec: TrainJobSpec) -> None:
@@ -17,9 +15,6 @@ def require_supported(spec: TrainJobSpec) -> None:
         raise RunFault("NotSupported", message)
     if spec.model.lora:
         require_peft()
-    if spec.model.builtin and spec.model.builtin not in BUILTINS:
-        message = f"model.builtin {spec.model.builtin} is not in this release; use {', '.join(BUILTINS)}, or model.module for your own"
-        raise RunFault("NotSupported", message)
 
 
 def require_peft() -> None:

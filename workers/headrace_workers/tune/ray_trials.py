@@ -91,9 +91,10 @@ class TrialActor:
     def _load(self, spec: TrainJobSpec) -> "LoadedDataset":
         from headrace_workers.train.dataset import load_dataset
 
-        wanted = json.dumps(spec.dataset.wire(), sort_keys=True)
+        next_token = spec.loss.next_token is not None
+        wanted = json.dumps([spec.dataset.wire(), next_token], sort_keys=True)
         if self._loaded is None or self._loaded[0] != wanted:
-            self._loaded = (wanted, load_dataset(self._version, spec.dataset))
+            self._loaded = (wanted, load_dataset(self._version, spec.dataset, next_token=next_token))
         return self._loaded[1]
 
 

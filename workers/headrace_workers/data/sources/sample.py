@@ -1,6 +1,6 @@
-"""Real data that ships inside scikit-learn: no network, no files. Values are as measured; scaling is a step's work.
+"""Real data that ships inside packages: no network, no files. Values are as measured; scaling is a step's work.
 
-The package's files are read where they lie: importing it takes longer than everything that a small pipeline does.
+scikit-learn's files are read where they lie: importing it takes longer than everything that a small pipeline does.
 """
 
 import gzip
@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from headrace.api.data_pipeline import Sample, Source
 from headrace_workers.data.images import shape_metadata
+from headrace_workers.data.sources import python_source
 from headrace_workers.data.sources.shard import Batch, Shard
 from headrace_workers.faults import RunFault
 
@@ -37,22 +38,27 @@ FILES = {
 
 
 def shards(source: Source) -> Sequence[Shard]:
-    """One piece: these sets are small."""
+    """One piece, as these sets are small; of Python's sources one a package."""
+    if source.value.name is Sample.PYTHON_SOURCE:
+        return python_source.shards()
     return (Shard(name=source.value.name.value, state=hashlib.sha256(_content(source.value.name)).hexdigest()),)
 
 
 def read(source: Source, shard: Shard) -> Iterator[Batch]:
-    """The whole set as one batch: id, image or features (list of float32), label (int64)."""
-    yield Batch(table(source.value.name))
+    """The piece as one batch: id, image or features (list of float32), label (int64); texts as python_source has them."""
+    if source.value.name is Sample.PYTHON_SOURCE:
+        yield from python_source.read(shard)
+    else:
+        yield Batch(table(source.value.name))
 
 
 def digest(source: Source, shard: Shard) -> str:
-    """The digest of the set's file."""
+    """The digest of the set's file, or files."""
     return shard.state
 
 
 def table(name: Sample) -> pa.Table:
-    """The set as a table."""
+    """A set of scikit-learn as a table."""
     file = FILES[name]
     numbers = np.loadtxt(_content(name).decode().splitlines(), delimiter=",", skiprows=file.header_lines)
     values, labels = numbers[:, :-1].astype(np.float32), numbers[:, -1].astype(np.int64)

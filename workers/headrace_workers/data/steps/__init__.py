@@ -16,6 +16,7 @@ from headrace_workers.data.steps import (
     normalize_text,
     scale,
     split,
+    tokenize_text,
     types,
     validate,
 )
@@ -30,7 +31,12 @@ MAPS: Mapping[str, MapStep] = {
     "augment": augment_image,
 }
 
-BARRIERS: Mapping[str, Barrier] = {"deduplicate": deduplicate, "scale": scale, "types": types}
+BARRIERS: Mapping[str, Barrier] = {
+    "deduplicate": deduplicate,
+    "scale": scale,
+    "tokenize": tokenize_text,
+    "types": types,
+}
 
 
 def run_step(table: pa.Table, step: Step, context: Context | None = None) -> Outcome:
