@@ -55,6 +55,8 @@ EDITS: dict[Kind, list[Wire]] = {
         {"source": {"sample": {"name": "Wine"}}},
         {"steps": []},
         {"steps": [{"scale": {"column": "y"}}]},
+        {"steps": [{"redact": {"entities": ["Email"], "bareNumbers": True}}]},
+        {"steps": [{"encrypt": {"columns": ["y"], "key": {"secret": "privacy", "id": "2026-07"}}}]},
         {"sink": {"delta": {"uri": "s3://lake/t"}}},
         {"sink": {"parquet": {}}},
         {"workers": {"max": 8}},

@@ -15,7 +15,7 @@ DIGITS = {"sample": {"name": "Digits"}}
 @pytest.mark.parametrize(
     ("step", "place"),
     [
-        ({"redact": {"entities": ["Email"]}}, "steps[1].redact"),
+        ({"redact": {"entities": ["Email", "Person"]}}, "steps[1].redact.entities Person"),
         ({"embed": {}}, "steps[1].embed"),
         ({"augment": {"text": {"synonyms": 0.1}}}, "steps[1].augment.text"),
         ({"filter": {"languages": ["en"]}}, "steps[1].filter.languages"),
