@@ -16,6 +16,7 @@ from headrace_workers.data import pieces, privacy, quarantine, sources
 from headrace_workers.data.accounting import added
 from headrace_workers.data.pieces import Manifest, PieceWriter
 from headrace_workers.data.quarantine import BadRecord
+from headrace_workers.data.sealed import SealedFolder
 from headrace_workers.data.sources.shard import Shard
 from headrace_workers.data.stage import Stage
 from headrace_workers.data.steps import BARRIERS, MAPS
@@ -39,6 +40,7 @@ class Assignment:
     position: int
     stage: Stage
     decision: Any = None
+    seal: bytes = field(default=b"", repr=False)
 
     @property
     def name(self) -> str:
@@ -58,7 +60,7 @@ class Failed:
 def run(assignment: Assignment) -> Manifest | Failed:
     """Makes the piece, or finds it made, and answers with its manifest."""
     try:
-        folder = Folder(assignment.storage).sub(assignment.folder)
+        folder = SealedFolder(Folder(assignment.storage).sub(assignment.folder).uri, assignment.seal)
         return pieces.finished(folder, assignment.name) or _made(assignment, folder)
     except RunFault as fault:
         message = privacy.quiet(fault.message) if assignment.stage.private else fault.message
