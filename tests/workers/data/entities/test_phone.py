@@ -66,3 +66,13 @@ def test_what_is_no_number_stays(text: str) -> None:
 def test_a_word_makes_no_number_of_what_is_none(text: str) -> None:
     """A date after `call` is a date; a word that only ends like one is none."""
     assert found(phone, text) == []
+
+
+@pytest.mark.parametrize("number", ["030 1234567", "030 12345", "+49 30 1234567", "020 7946 0958", "212-555-0123"])
+def test_of_several_numbers_none_is_left(number: str) -> None:
+    """Even with nothing but a space between them."""
+    for count in (2, 3, 5):
+        text = " ".join([number] * count)
+        for entity in found(phone, text):
+            text = text.replace(entity, "", 1)
+        assert text.strip() == ""

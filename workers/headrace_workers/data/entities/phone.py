@@ -11,16 +11,18 @@ from headrace_workers.data.entities.credit_card import CANDIDATE as CARD
 from headrace_workers.data.entities.credit_card import digits_of, is_card
 
 HINT = r"\p{Nd}([ \x{a0}]?[-./()\x{2010}-\x{2013}]{0,2}[ \x{a0}]?\p{Nd}){6}"
-S = r"[ \u00a0]?[-./()\u2010-\u2013]{0,2}[ \u00a0]?"
-CANDIDATE = re.compile(r"[+(\d](?<!\w[+(\d])[+\d ().\-/\u00a0\u2010-\u2013]{6,}")
+S = r"(?:[ \u00a0]?[-./()\u2010-\u2013]{1,2})?[ \u00a0]?"
+"""What separates digits. A space can be read in one way alone, or a failure would try them all."""
+
+CANDIDATE = re.compile(r"[+(\d](?<!\w[+(\d])[+\d ().\-/\u00a0\u2010-\u2013]{6,40}")
 BARE = re.compile(rf"[+(]{{0,2}}\d(?:{S}\d){{6,14}}(?!\d)")
 DATE = r"(?:\d{1,2}([-./ ])\d{1,2}\1(?:(?:19|20)\d\d(?!\d)|\d\d(?![-./ \d])))"
 EXTENSION = r"(?: ?(?:x|ext\.?|Ext\.?|#) ?\d{1,6})?"
 STRONG = re.compile(
     rf"(?<![\w+])(?<!\d[-./(])(?:"
-    rf"\(?\+\(?[1-9](?:{S}\d){{6,14}}"
-    rf"|00[1-9](?:{S}\d){{8,13}}"
-    rf"|(?!{DATE})\(?0[1-9](?:{S}\d){{6,12}}"
+    rf"\(?\+\(?[1-9](?:{S}\d){{6,60}}"
+    rf"|(?!\d{{18}})00[1-9](?:{S}\d){{8,60}}"
+    rf"|(?!{DATE}|\d{{15}})\(?0[1-9](?:{S}\d){{6,60}}"
     r"|(?:1[-. ]|\d-)?(?:\(\d{3}\)[-. ]?\d{3}[-. ]\d{4}|\d{3}([-. ])\d{3}\2\d{4})"
     r"|\(\d{2,5}\)[- ]?\d{3,5}[- ]?\d{3,4}(?: ?\d{2,4})?"
     r"|8 \(?\d{3}\)? \d{3}[- ]\d\d[- ]?\d\d"
@@ -28,6 +30,8 @@ STRONG = re.compile(
     r"|\d\d[- ]\d{4,5}-\d{4}|\d{3} \d\d \d{3}"
     rf"){EXTENSION}(?!\w)(?![-.,]\d)"
 )
+"""Numbers with only spaces between them are taken together: where one ends and the next begins cannot be seen."""
+
 OTHER = re.compile(
     rf"{DATE}|(?:19|20)\d\d-(?:19|20)\d\d\Z|\d+\.\d+\Z|\d{{1,3}}(?:\.\d{{1,3}}){{3}}\Z|97[89]-?\d|(?:19|20)\d\d-\d\d-\d\d"
 )
