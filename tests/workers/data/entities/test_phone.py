@@ -43,6 +43,7 @@ def test_digits_alone_are_a_number_on_request(number: str) -> None:
     """Without a word, only where `bare` asks for it."""
     assert found(phone, f"order {number}") == []
     assert found(phone, f"order {number}", bare=True) == [number]
+    assert found(phone, f"2024-05-12 {number}", bare=True) == [number]
 
 
 @pytest.mark.parametrize("text", OTHER)

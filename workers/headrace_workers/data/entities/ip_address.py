@@ -9,8 +9,8 @@ HINT = r"\p{Nd}\.\p{Nd}{1,3}\.\p{Nd}{1,3}\.\p{Nd}|:[0-9A-Fa-f]{0,4}:"
 V4 = re.compile(r"\d(?<![\w.]\d)(?<!\d[-,]\d)\d{0,2}(?:\.\d{1,3}){3}(?!\w)(?!\.\w)")
 V4_PREFIX = re.compile(r"/(?:3[0-2]|[12]?\d)(?!\w)")
 COLONS = re.compile(r":[0-9A-Fa-f]{0,4}:")
+"""What every address of version 6 has, from which its beginning is looked for backwards."""
 V6 = re.compile(r"(?<![\w:.])([0-9A-Fa-f:]{2,39}(?:\.\d{1,3}){0,3})(?:%\w+)?(?:/\d{1,3})?(?![\w:])")
-RUN = re.compile(r"[0-9A-Fa-f:]+")
 GROUP = 4
 VERSION = re.compile(r"(?i)(?:version|release|build|firmware|driver)\W{1,2}\Z")
 VERSION_BEFORE = 10
@@ -34,10 +34,9 @@ def _v4(text: str) -> Iterator[tuple[int, int]]:
 def _v6(text: str) -> Iterator[tuple[int, int]]:
     at = 0
     while colons := COLONS.search(text, at):
-        start = len(text[max(0, colons.start() - GROUP) : colons.start()].rstrip(hexdigits))
-        start += max(0, colons.start() - GROUP)
-        found = V6.match(text, start)
-        at = found.end() if found else RUN.search(text, colons.start()).end()
+        before = text[max(0, colons.start() - GROUP) : colons.start()]
+        found = V6.match(text, colons.start() - len(before) + len(before.rstrip(hexdigits)))
+        at = found.end() if found else colons.end() - 1
         if found and _is_v6(found.group(1)):
             yield found.span()
 

@@ -58,13 +58,12 @@ def find(text: str, *, bare: bool = False) -> Iterator[tuple[int, int]]:
         elif own := _own_form(text, start, written):
             at = own.end()
             yield own.span()
-        elif (
-            (found := BARE.match(text, start))
-            and not OTHER.match(text, start, found.end())
-            and (bare or CUE.search(text[max(0, start - CUE_BEFORE) : start].lower()))
-        ):
-            at = found.end()
-            yield found.span()
+        elif found := BARE.match(text, start):
+            if other := OTHER.match(text, start, found.end()):
+                at = other.end()
+            elif bare or CUE.search(text[max(0, start - CUE_BEFORE) : start].lower()):
+                at = found.end()
+                yield found.span()
 
 
 def _own_form(text: str, start: int, written: str) -> re.Match[str] | None:
