@@ -13,7 +13,7 @@ BENCH := $(VENV)/.bench
 export RAY_USAGE_STATS_ENABLED := 0
 export UV_COMPILE_BYTECODE := 1
 
-.PHONY: help cluster-up cluster-down images kind quickstart test test-fast test-long test-gpu test-kube test-cluster test-crash bench-operator bench-auto bench-compression bench-elastic bench-scale soak simulate check lint types layers generate requirements golden clean
+.PHONY: help cluster-up cluster-down images kind quickstart test test-fast test-long test-gpu test-kube test-cluster test-crash bench-operator bench-auto bench-compression bench-data bench-elastic bench-scale soak simulate check lint types layers generate requirements golden clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -80,6 +80,9 @@ bench-compression: $(BENCH) ## Time every way for gradients to travel against pl
 
 bench-auto: $(BENCH) ## See whether auto takes the fastest way, on networks of four speeds (root; an hour).
 	@$(BIN)/python hack/bench/bench_auto.py
+
+bench-data: $(BENCH) ## Redact 10,000 rows of many countries: what is found, and how fast beside a floor (a minute).
+	@$(BIN)/python hack/bench/bench_data.py
 
 bench-elastic: $(BENCH) ## Kill, stop, cut off, add and remove workers that train on a slow network (root; an hour and a half).
 	@RUST_LOG=warn TORCH_CPP_LOG_LEVEL=ERROR $(BIN)/python hack/bench/bench_elastic.py

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from headrace.api.pods import SecretKey
 from headrace.api.tracking import MLflow, Tracking
 from tests.gen import train_job
 
@@ -63,7 +64,8 @@ def test_something_is_tracked() -> None:
 )
 def test_variables_have_the_names_that_the_tools_read(tracking: dict[str, Any], secrets: dict[str, str]) -> None:
     """Each with the Secret that holds it."""
-    assert Tracking.model_validate(tracking).secrets == secrets
+    found = Tracking.model_validate(tracking).secrets
+    assert found == {variable: SecretKey(name=name, key=variable) for variable, name in secrets.items()}
 
 
 def test_a_credential_has_no_field() -> None:

@@ -21,3 +21,11 @@ def test_trials_are_not_tracked() -> None:
     assert missing_support(train_job(tracking=tracking)) is None
     refused = missing_support(tune_job(template=template | {"tracking": tracking})) or ""
     assert refused.startswith("spec.template.tracking is not built yet")
+
+
+def test_names_cannot_be_redacted_yet() -> None:
+    """A pipeline that its user takes for private would let them through."""
+    step = {"redact": {"entities": ["Email"]}}
+    assert missing_support(pipeline(steps=[step])) is None
+    refused = missing_support(pipeline(steps=[step, {"redact": {"entities": ["Email", "Person"]}}])) or ""
+    assert refused.startswith("spec.steps[1].redact.entities Person is not built yet")

@@ -8,6 +8,7 @@ from pydantic import Field
 from headrace.api.base import Edit, Model, OneOf, Rule, Uri, setting
 from headrace.api.credentials import NO_CREDENTIALS
 from headrace.api.job import RunPolicy
+from headrace.api.keys import Key
 from headrace.api.pods import SecretKey, Workers
 from headrace.api.steps import Fraction, Step
 
@@ -149,3 +150,8 @@ class DataPipelineSpec(RunPolicy):
             lambda s: sum(step.split is not None for step in s.steps) <= 1,
         ),
     )
+
+    @property
+    def keys(self) -> tuple[Key, ...]:
+        """The keys that its steps use."""
+        return tuple(step.value.key for step in self.steps if step.hash or step.encrypt)

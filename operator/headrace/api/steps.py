@@ -6,6 +6,7 @@ from typing import Annotated
 from pydantic import Field
 
 from headrace.api.base import Column, Model, OneOf, Rule
+from headrace.api.keys import Key
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 
@@ -118,10 +119,33 @@ class Entity(StrEnum):
 
 
 class Redact(Model):
-    """Replaces private data in text."""
+    """Replaces private data in text by its kind, such as [Email]."""
 
     column: Annotated[Column, Field(description="The text column.")] = "text"
     entities: Annotated[tuple[Entity, ...], Field(min_length=1, max_length=16, description="What is replaced.")]
+    bare_numbers: Annotated[
+        bool,
+        Field(
+            description="Whether a Phone may also be 7 to 15 digits that neither are written as only telephone numbers are nor follow a word such as phone; other numbers are replaced too then."
+        ),
+    ] = False
+
+
+Columns = Annotated[tuple[Column, ...], Field(min_length=1, max_length=256, description="Columns of text or integers.")]
+
+
+class Hash(Model):
+    """Replaces each value by a pseudonym, HMAC-SHA-256 in 64 hexadecimal digits: equal values stay equal, in all columns."""
+
+    columns: Columns
+    key: Annotated[Key, Field(description="What keeps others from finding a value by trying.")]
+
+
+class Encrypt(Model):
+    """Encrypts each value by AES-256-GCM, bound to its column; equal values of different records differ."""
+
+    columns: Columns
+    key: Annotated[Key, Field(description="The key that writes.")]
 
 
 class EmbedMethod(StrEnum):
@@ -248,7 +272,9 @@ class Step(OneOf):
     normalize_text: Annotated[NormalizeText | None, Field(description="Bring text into one form.")] = None
     filter: Annotated[Filter | None, Field(description="Drop records that do not qualify.")] = None
     deduplicate: Annotated[Deduplicate | None, Field(description="Keep the first of equal or similar records.")] = None
-    redact: Annotated[Redact | None, Field(description="Replace private data.")] = None
+    redact: Annotated[Redact | None, Field(description="Replace private data in text.")] = None
+    hash: Annotated[Hash | None, Field(description="Replace values by pseudonyms.")] = None
+    encrypt: Annotated[Encrypt | None, Field(description="Encrypt values.")] = None
     embed: Annotated[Embed | None, Field(description="Train and add word embeddings.")] = None
     scale: Annotated[Scale | None, Field(description="Bring numbers to one scale.")] = None
     tokenize: Annotated[Tokenize | None, Field(description="Make token ids of text.")] = None

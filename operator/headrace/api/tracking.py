@@ -9,6 +9,7 @@ from typing import Annotated
 from pydantic import Field
 
 from headrace.api.base import Model, Rule
+from headrace.api.pods import SecretKey
 
 MLFLOW_VARIABLES = ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN")
 WANDB_VARIABLES = ("WANDB_API_KEY",)
@@ -99,11 +100,11 @@ class Tracking(Model):
     )
 
     @property
-    def secrets(self) -> Mapping[str, str]:
-        """The Secret that holds each variable, by the variable's name."""
+    def secrets(self) -> Mapping[str, SecretKey]:
+        """What holds each variable, by the variable's name."""
         found: dict[str, str] = {}
         if self.mlflow and self.mlflow.credentials:
             found |= dict.fromkeys(MLFLOW_VARIABLES, self.mlflow.credentials.secret)
         if self.weights_and_biases:
             found |= dict.fromkeys(WANDB_VARIABLES, self.weights_and_biases.secret)
-        return found
+        return {variable: SecretKey(name=secret, key=variable) for variable, secret in found.items()}

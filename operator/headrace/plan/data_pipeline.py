@@ -2,7 +2,9 @@
 
 from typing import Any
 
+from headrace.api.data_pipeline import DataPipelineSpec
 from headrace.api.objects import DataPipeline
+from headrace.api.pods import SecretKey
 from headrace.api.run_report import RunReport
 from headrace.plan.run_kind import RunKind
 from headrace.plan.values import Observed
@@ -30,6 +32,10 @@ def _payload(pipeline: DataPipeline) -> dict[str, Any]:
     return {"pipeline": pipeline.spec}
 
 
+def _worker_secrets(spec: DataPipelineSpec) -> dict[str, SecretKey]:
+    return {key.variable: SecretKey(name=key.secret, key=key.id) for key in spec.keys}
+
+
 DATA_PIPELINE = RunKind(
     module="headrace_workers.data",
     workers=lambda spec: spec.workers,
@@ -39,4 +45,5 @@ DATA_PIPELINE = RunKind(
     shown=_shown,
     result=_result,
     stall_seconds=lambda _: None,
+    worker_secrets=_worker_secrets,
 )

@@ -12,7 +12,7 @@ from typing import Any
 from headrace.api import environment
 from headrace.api.base import Model
 from headrace.api.meta import Kind, ObjectMeta, owner_reference
-from headrace.api.pods import PodSettings, Resources
+from headrace.api.pods import PodSettings, Resources, SecretKey
 from headrace.api.quantity import parse_quantity
 from headrace.plan import labels
 from headrace.plan.values import Raw, Settings
@@ -58,8 +58,8 @@ class Container:
     config_map: str | None = None
     secret: str | None = None
     variables: Mapping[str, str] = field(default_factory=dict)
-    secrets: Mapping[str, str] = field(default_factory=dict)
-    """Variables that are keys of the users' Secrets, with the Secrets' names; what a Secret lacks is missing."""
+    secrets: Mapping[str, SecretKey] = field(default_factory=dict)
+    """Variables that are keys of the users' Secrets; what a Secret lacks is missing."""
     stores: bool = True
     """Whether it reads or writes the storage."""
     ready_path: str | None = None
@@ -269,8 +269,8 @@ def _environment(pods: PodSettings, container: Container) -> list[Raw]:
     ]
     own += [{"name": key, "value": value} for key, value in sorted(container.variables.items())]
     own += [
-        {"name": key, "valueFrom": {"secretKeyRef": {"name": name, "key": key, "optional": True}}}
-        for key, name in sorted(container.secrets.items())
+        {"name": name, "valueFrom": {"secretKeyRef": {"name": secret.name, "key": secret.key, "optional": True}}}
+        for name, secret in sorted(container.secrets.items())
     ]
     users: list[Raw] = [
         {"name": variable.name, "value": variable.value}

@@ -201,10 +201,11 @@ def _pods(kind: RunKind, owner: Owner, observed: Observed, wanted: Mapping[str, 
     head = Container(
         kind.module, resources=manifests.HEAD_RESOURCES, ports={"report": manifests.REPORT_PORT, "ray": manifests.RAY_PORT},
         config_map=_place(resource, "run"), secret=secret, variables=kind.variables,
-        secrets=kind.secrets(resource.spec),
+        secrets=kind.head_secrets(resource.spec),
     )  # fmt: skip
     worker = Container(
         WORKER_MODULE, resources=kind.workers(resource.spec).resources, secret=secret,
+        secrets=kind.worker_secrets(resource.spec),
         variables={
             **kind.variables, environment.HEAD_ADDRESS: f"{_place(resource, 'ray')}:{manifests.RAY_PORT}",
             environment.HEAD_REPORT_ADDRESS: f"{_place(resource, 'ray')}:{manifests.REPORT_PORT}",

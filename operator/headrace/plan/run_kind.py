@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from headrace.api.base import Model
-from headrace.api.pods import Workers
+from headrace.api.pods import SecretKey, Workers
 from headrace.api.run_report import RunReport
 from headrace.plan.values import Observed
 
@@ -39,5 +39,6 @@ class RunKind:
     stall_seconds: Callable[[Any], int | None]
     variables: Mapping[str, str] = field(default_factory=dict)
     """Variables of the environment of all its pods."""
-    secrets: Callable[[Any], Mapping[str, str]] = lambda _: {}
-    """Variables of the head's environment that are keys of Secrets, with the Secrets' names."""
+    head_secrets: Callable[[Any], Mapping[str, SecretKey]] = lambda _: {}
+    worker_secrets: Callable[[Any], Mapping[str, SecretKey]] = lambda _: {}
+    """Variables of the environment of its head, and of its workers, that are keys of Secrets."""

@@ -2,13 +2,27 @@
 
 from headrace.api.data_pipeline import DataPipelineSpec, Mode
 from headrace.api.objects import DataPipeline, HeadraceObject, RunObject, TrainJob, TuneJob
+from headrace.api.steps import Entity
 from headrace.api.train_job import Strategy, TrainJobSpec
 from headrace.api.tune_job import TuneJobSpec
 from headrace.plan.dependents import starts_from
 
 SOURCES = frozenset({"files", "sample"})
 STEPS = frozenset(
-    {"validate_", "fill_missing", "normalize_text", "filter", "deduplicate", "scale", "tokenize", "split", "augment"}
+    {
+        "validate_",
+        "fill_missing",
+        "normalize_text",
+        "filter",
+        "deduplicate",
+        "redact",
+        "hash",
+        "encrypt",
+        "scale",
+        "tokenize",
+        "split",
+        "augment",
+    }
 )
 SINKS = frozenset({"delta"})
 ALGORITHMS = frozenset({"random", "grid", "tpe", "gaussian_process", "cma_es", "genetic"})
@@ -44,6 +58,8 @@ def _pipeline(spec: DataPipelineSpec) -> str | None:
             return f"spec.steps[{place}].{step.chosen_field} is not built yet; remove the step"
         if step.filter and step.filter.languages:
             return f"spec.steps[{place}].filter.languages is not built yet; remove it"
+        if step.redact and Entity.PERSON in step.redact.entities:
+            return f"spec.steps[{place}].redact.entities Person is not built yet: names have no form to be known by; remove it, or hash or encrypt a column that holds them"
         if step.augment and step.augment.text:
             return f"spec.steps[{place}].augment.text is not built yet; remove the step"
     return None

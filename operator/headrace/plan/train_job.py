@@ -41,5 +41,5 @@ TRAIN_JOB = RunKind(
     result=model_result,
     stall_seconds=lambda spec: int(spec.stall_seconds),
     variables={environment.RAY_RUNTIME_ENV: "1"},
-    secrets=lambda spec: spec.tracking.secrets if spec.tracking else {},
+    head_secrets=lambda spec: spec.tracking.secrets if spec.tracking else {},
 )

@@ -58,6 +58,8 @@ EDITS: dict[Kind, list[Wire]] = {
         {"steps": []},
         {"steps": [{"scale": {"column": "y"}}]},
         {"steps": [{"tokenize": {"vocabulary": 300, "boundaries": True}}]},
+        {"steps": [{"redact": {"entities": ["Email"], "bareNumbers": True}}]},
+        {"steps": [{"encrypt": {"columns": ["y"], "key": {"secret": "privacy", "id": "2026-07"}}}]},
         {"sink": {"delta": {"uri": "s3://lake/t"}}},
         {"sink": {"parquet": {}}},
         {"workers": {"max": 8}},

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, get_args
 
-from headrace.api import data_pipeline, inference_endpoint, job, pods, steps, tracking, train_job, tune_job
+from headrace.api import data_pipeline, inference_endpoint, job, keys, pods, steps, tracking, train_job, tune_job
 from headrace.api.base import Model, OneOf
 from headrace.api.compression import Compression
 from headrace.api.meta import API_VERSION, Kind
@@ -29,6 +29,9 @@ MINIMAL: dict[type[Model], Wire] = {
     steps.FillMissing: {"column": "age", "value": "0"},
     steps.Deduplicate: {"exact": {}},
     steps.Redact: {"entities": ["Email"]},
+    steps.Hash: {"columns": ["mail"], "key": {"secret": "privacy", "id": "2026-07"}},
+    steps.Encrypt: {"columns": ["mail"], "key": {"secret": "privacy", "id": "2026-07"}},
+    keys.Key: {"secret": "privacy", "id": "2026-07"},
     steps.Scale: {"column": "age"},
     steps.Augment: {"text": {}},
     job.Gang: {"kubernetes": {}},

@@ -15,7 +15,7 @@ DIGITS = {"sample": {"name": "Digits"}}
 @pytest.mark.parametrize(
     ("step", "place"),
     [
-        ({"redact": {"entities": ["Email"]}}, "steps[1].redact"),
+        ({"redact": {"entities": ["Email", "Person"]}}, "steps[1].redact.entities Person"),
         ({"embed": {}}, "steps[1].embed"),
         ({"augment": {"text": {"synonyms": 0.1}}}, "steps[1].augment.text"),
         ({"filter": {"languages": ["en"]}}, "steps[1].filter.languages"),
@@ -35,6 +35,14 @@ def test_a_step_that_drops_records_cannot_follow_augment() -> None:
     """Copies are no source records, so what counts records comes before."""
     with pytest.raises(RunFault, match=r"steps\[5\]\.filter comes after steps\[4\]\.augment; put it before"):
         recipe.works(pipeline(DIGITS, *DIGITS_STEPS, {"filter": {"minWords": 1}}))
+
+
+def test_what_learns_words_comes_after_what_hides_them() -> None:
+    """A vocabulary would keep them."""
+    tokenize, redact = {"tokenize": {}}, {"redact": {"entities": ["Email"]}}
+    with pytest.raises(RunFault, match=r"steps\[1\]\.redact comes after steps\[0\]\.tokenize, which would learn"):
+        recipe.works(pipeline(DIGITS, tokenize, redact))
+    assert recipe.works(pipeline(DIGITS, redact, tokenize))
 
 
 def test_barriers_cut_the_steps_into_stages() -> None:

@@ -11,6 +11,7 @@ from headrace.api.quantity import parse_quantity
 from headrace.api.run_report import Progress, Records, ReportPhase
 from headrace_workers import ray_cluster
 from headrace_workers.data import engine, sink
+from headrace_workers.data.sealed import seal_of
 from headrace_workers.data.spread import Spread, on_ray
 from headrace_workers.faults import RunFault
 from headrace_workers.head import Head, run_head
@@ -42,7 +43,8 @@ def write(head: Head, plan: engine.Plan, spread: Spread) -> dict[str, Any]:
             phase=ReportPhase.RUNNING, reason="Running", stage=stage, progress=progress, records=records
         )
 
-    prepared = engine.prepare(plan, head.storage, spread, tell)
+    seal = seal_of(head.pod.token) if plan.is_private else b""
+    prepared = engine.prepare(plan, head.storage, spread, tell, seal)
     # Before the commit: whoever sees the version must find what was fitted for it.
     prepared.preprocessing.save(head.storage.sub(ARTIFACTS))
     tell("commit", head.reporter.current.progress, prepared.records)

@@ -13,11 +13,12 @@ import pyarrow as pa
 
 from headrace.api.data_pipeline import DataPipelineSpec
 from headrace.api.run_report import Progress, Records
-from headrace_workers.data import pieces, quarantine, recipe, sources
+from headrace_workers.data import pieces, quarantine, recipe, sealed, sources
 from headrace_workers.data.accounting import added, require_balanced, require_read, require_some, total
 from headrace_workers.data.fitted import in_order, made_of_text
 from headrace_workers.data.images import shape_of
 from headrace_workers.data.pieces import Manifest
+from headrace_workers.data.sealed import SealedFolder
 from headrace_workers.data.sources.shard import Shard
 from headrace_workers.data.spread import Spread
 from headrace_workers.data.stage import Stage, stages
@@ -63,6 +64,11 @@ class Plan:
     stages: Sequence[Stage]
     key: str
 
+    @property
+    def is_private(self) -> bool:
+        """Whether it hides values."""
+        return any(stage.private for stage in self.stages)
+
 
 def planned(spec: DataPipelineSpec) -> Plan:
     """The plan of a spec; RunFault if it cannot be done or there is nothing to read."""
@@ -71,17 +77,17 @@ def planned(spec: DataPipelineSpec) -> Plan:
     return Plan(spec, shards, made, recipe.plan_key(spec, shards))
 
 
-def prepare(plan: Plan, storage: Folder, spread: Spread, tell: Tell) -> Prepared:
-    """Does all stages and returns the records, counted."""
-    folder_name = f"{STAGES}/{plan.key[:16]}"
-    folder = storage.sub(folder_name)
+def prepare(plan: Plan, storage: Folder, spread: Spread, tell: Tell, seal: bytes = b"") -> Prepared:
+    """Does all stages and returns the records, counted; what is on its way lies encrypted where there is a seal."""
+    folder_name = sealed.folder_name(f"{STAGES}/{plan.key[:16]}", seal)
+    folder = SealedFolder(storage.sub(folder_name).uri, seal)
     decision, account, first_bad, content = Decision(()), Records(), "", list[str]()
     fitted: dict[str, tuple[FittedStep, ...]] = {}
     manifests: list[Manifest] = []
     for stage in plan.stages:
         decided = decision.by_shard or (None,) * len(plan.shards)
         assignments = [
-            Assignment(storage.uri, folder_name, plan.spec.source, shard, position, stage, decided[position])
+            Assignment(storage.uri, folder_name, plan.spec.source, shard, position, stage, decided[position], seal)
             for position, shard in enumerate(plan.shards)
         ]
         manifests = _done(spread, assignments, partial(_tell_total, tell, stage.title, account))

@@ -4,8 +4,9 @@ A bad record never stops the others; too many of them stop the run, because then
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from headrace_workers.faults import RunFault
 from headrace_workers.storage import Folder
@@ -15,13 +16,17 @@ FOLDER = "quarantine"
 
 @dataclass(frozen=True)
 class BadRecord:
-    """One record that could not go on."""
+    """One record that could not go on: its columns, or what stood in the source where they could not be told apart.
+
+    `column` is the one whose value was wrong.
+    """
 
     stage: str
     code: str
     message: str
     position: str
-    record: str
+    record: str | Mapping[str, Any]
+    column: str = ""
 
     def line(self) -> bytes:
         """The record as one line of the quarantine."""
@@ -30,7 +35,9 @@ class BadRecord:
             "code": self.code,
             "message": self.message,
             "source": self.position,
-            "record": self.record,
+            "record": self.record
+            if isinstance(self.record, str)
+            else json.dumps(self.record, default=str, ensure_ascii=False),
         }
         return json.dumps(fields, ensure_ascii=False).encode() + b"\n"
 

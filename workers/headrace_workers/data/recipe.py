@@ -12,9 +12,9 @@ from importlib.resources.abc import Traversable
 from typing import Any
 
 from headrace.api.data_pipeline import DataPipelineSpec, FileFormat, Mode
-from headrace.api.steps import Step
+from headrace.api.steps import Entity, Step
 from headrace_workers.data.sources.shard import Shard
-from headrace_workers.data.steps import BARRIERS, MAPS
+from headrace_workers.data.steps import BARRIERS, MAPS, PRIVATE
 from headrace_workers.data.steps.step import Context
 from headrace_workers.faults import RunFault
 
@@ -33,6 +33,11 @@ class Work:
     context: Context
 
     @property
+    def hides(self) -> bool:
+        """Whether it hides values."""
+        return self.name in PRIVATE
+
+    @property
     def is_barrier(self) -> bool:
         """Whether all records must be seen before the first can be treated."""
         return self.name in BARRIERS
@@ -42,30 +47,33 @@ def works(spec: DataPipelineSpec) -> tuple[Work, ...]:
     """The spec's works in order; RunFault NotSupported or StepOrder for what cannot be done."""
     if spec.mode is Mode.STREAM:
         raise RunFault("NotSupported", "mode Stream is not available in this version; use mode Batch")
-    steps = tuple(_work(index, step, spec.seed) for index, step in enumerate(spec.steps))
+    is_private = any(step.chosen in PRIVATE for step in spec.steps)
+    steps = tuple(_work(index, step, spec.seed, is_private) for index, step in enumerate(spec.steps))
     _require_order(steps)
-    return (*_typing(spec), *steps)
+    return (*_typing(spec, is_private), *steps)
 
 
-def _typing(spec: DataPipelineSpec) -> tuple[Work, ...]:
+def _typing(spec: DataPipelineSpec, is_private: bool) -> tuple[Work, ...]:
     files = spec.source.files
     if files is None or files.format is FileFormat.TEXT:
         return ()
-    return (Work(TYPES, files.format, Context("source", spec.seed)),)
+    return (Work(TYPES, files.format, Context("source", spec.seed, is_private)),)
 
 
-def _work(index: int, step: Step, seed: int) -> Work:
+def _work(index: int, step: Step, seed: int, is_private: bool) -> Work:
     name = step.chosen
     spelled = type(step).model_fields[name].alias or name
     place = f"steps[{index}].{spelled}"
     missing = name not in MAPS and name not in BARRIERS
     if name == "augment" and step.value.text is not None:
         place, missing = f"{place}.text", True
+    if name == "redact" and Entity.PERSON in step.value.entities:
+        place, missing = f"{place}.entities Person", True
     if name == "filter" and step.value.languages:
         place, missing = f"{place}.languages", True
     if missing:
         raise RunFault("NotSupported", f"{place} is not available in this version; remove it from the pipeline's steps")
-    return Work(name, step.value, Context(place, seed))
+    return Work(name, step.value, Context(place, seed, is_private))
 
 
 def _require_order(steps: Sequence[Work]) -> None:
@@ -76,6 +84,14 @@ def _require_order(steps: Sequence[Work]) -> None:
         raise RunFault(
             "StepOrder",
             f"{late[0].context.place} comes after {altered.context.place}; put it before, so that it sees source records only",
+        )
+    learns = next((work for work in steps if work.name == "tokenize"), None)
+    hides = [work for work in steps[steps.index(learns) + 1 :] if work.hides] if learns else []
+    if learns and hides:
+        # A vocabulary is kept with the version and travels into models, whole words and all.
+        raise RunFault(
+            "StepOrder",
+            f"{hides[0].context.place} comes after {learns.context.place}, which would learn the words that it hides; put it before",
         )
 
 

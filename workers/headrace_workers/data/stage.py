@@ -8,12 +8,17 @@ from headrace_workers.data.recipe import Work
 
 @dataclass(frozen=True)
 class Stage:
-    """One pass over all shards: apply the decision of `opens`, do `maps`, then measure for `closes`."""
+    """One pass over all shards: apply the decision of `opens`, do `maps`, then measure for `closes`.
+
+    `private` are all works that hide values, of which the first `hidden` were done in stages before.
+    """
 
     number: int
     opens: Work | None
     maps: tuple[Work, ...]
     closes: Work | None
+    private: tuple[Work, ...] = ()
+    hidden: int = 0
 
     @property
     def title(self) -> str:
@@ -28,10 +33,16 @@ def stages(works: Sequence[Work]) -> tuple[Stage, ...]:
     made: list[Stage] = []
     opens: Work | None = None
     maps: list[Work] = []
+    private = tuple(work for work in works if work.hides)
+
+    def stage(closes: Work | None) -> Stage:
+        hidden = sum(work.hides for before in made for work in before.maps)
+        return Stage(len(made), opens, tuple(maps), closes, private, hidden)
+
     for work in works:
         if work.is_barrier:
-            made.append(Stage(len(made), opens, tuple(maps), work))
+            made.append(stage(work))
             opens, maps = work, []
         else:
             maps.append(work)
-    return (*made, Stage(len(made), opens, tuple(maps), None))
+    return (*made, stage(None))

@@ -12,10 +12,11 @@ import pyarrow.compute as pc
 
 from headrace.api.data_pipeline import Source
 from headrace.api.run_report import Records
-from headrace_workers.data import pieces, quarantine, sources
+from headrace_workers.data import pieces, privacy, quarantine, sources
 from headrace_workers.data.accounting import added
 from headrace_workers.data.pieces import Manifest, PieceWriter
 from headrace_workers.data.quarantine import BadRecord
+from headrace_workers.data.sealed import SealedFolder
 from headrace_workers.data.sources.shard import Shard
 from headrace_workers.data.stage import Stage
 from headrace_workers.data.steps import BARRIERS, MAPS
@@ -39,6 +40,7 @@ class Assignment:
     position: int
     stage: Stage
     decision: Any = None
+    seal: bytes = field(default=b"", repr=False)
 
     @property
     def name(self) -> str:
@@ -58,14 +60,20 @@ class Failed:
 def run(assignment: Assignment) -> Manifest | Failed:
     """Makes the piece, or finds it made, and answers with its manifest."""
     try:
-        folder = Folder(assignment.storage).sub(assignment.folder)
+        folder = SealedFolder(Folder(assignment.storage).sub(assignment.folder).uri, assignment.seal)
         return pieces.finished(folder, assignment.name) or _made(assignment, folder)
     except RunFault as fault:
-        return Failed(fault.reason, fault.message, fault.retryable)
+        message = privacy.quiet(fault.message) if assignment.stage.private else fault.message
+        return Failed(fault.reason, message, fault.retryable)
     except OSError as error:
         if is_full(error):
             return Failed("StorageFull", full_words(assignment.storage), True)
         return Failed("StorageFailed", f"{assignment.shard.name}: {type(error).__name__}: {error}"[:900], True)
+    except Exception as error:
+        if not assignment.stage.private:
+            raise
+        fault = privacy.unexpected(error)
+        return Failed(fault.reason, fault.message, fault.retryable)
 
 
 @dataclass
@@ -79,14 +87,15 @@ class _Progress:
 def _made(assignment: Assignment, folder: Folder) -> Manifest:
     stage, progress = assignment.stage, _Progress()
     writer, bad = PieceWriter(folder, assignment.name), _BadRecords(assignment)
+    hiding = privacy.Hiding.of(stage.private, stage.private[stage.hidden :])
     measurements: list[pa.Table] = []
     for table, bad_already in _batches(assignment, folder):
-        bad.add(bad_already)
+        bad.add(hiding.hidden(bad_already))
         progress.records = added(
             progress.records, Records(quarantined=len(bad_already), read=_read(stage, table, bad_already))
         )
-        for outcome in _outcomes(assignment, table, progress.rows_in):
-            bad.add(outcome.bad)
+        for outcome, hidden in _outcomes(assignment, table, progress.rows_in):
+            bad.add(hiding.after(hidden).hidden(outcome.bad))
             progress.records = added(
                 progress.records,
                 Records(
@@ -137,18 +146,20 @@ def _batches(assignment: Assignment, folder: Folder) -> Iterator[tuple[pa.Table,
         yield table, ()
 
 
-def _outcomes(assignment: Assignment, table: pa.Table, rows_before: int) -> Iterator[Outcome]:
-    outcome, stage = Outcome(table), assignment.stage
-    yield outcome
+def _outcomes(assignment: Assignment, table: pa.Table, rows_before: int) -> Iterator[tuple[Outcome, int]]:
+    """What each work made of the table, with how many works have hidden values in it."""
+    outcome, stage, hidden = Outcome(table), assignment.stage, 0
+    yield outcome, hidden
     if stage.opens:
         barrier = BARRIERS[stage.opens.name]
         outcome = barrier.apply(
             outcome.table, stage.opens.settings, assignment.decision, rows_before, stage.opens.context
         )
-        yield outcome
+        yield outcome, hidden
     for work in stage.maps:
         outcome = MAPS[work.name].apply(outcome.table, work.settings, work.context)
-        yield outcome
+        hidden += work.hides
+        yield outcome, hidden
 
 
 def _summarise(table: pa.Table, progress: _Progress) -> None:

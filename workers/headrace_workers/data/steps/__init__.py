@@ -11,22 +11,29 @@ from headrace.api.steps import Step
 from headrace_workers.data.steps import (
     augment_image,
     deduplicate,
+    encrypt_columns,
     fill_missing,
     filter_records,
+    hash_columns,
     normalize_text,
+    redact,
     scale,
     split,
     tokenize_text,
     types,
     validate,
 )
-from headrace_workers.data.steps.step import Barrier, Context, MapStep, Outcome
+from headrace_workers.data.steps.step import Barrier, Context, MapStep, Outcome, PrivateStep
+
+PRIVATE: Mapping[str, PrivateStep] = {"redact": redact, "hash": hash_columns, "encrypt": encrypt_columns}
+"""What hides values; elsewhere than in the table, `data/privacy.py` has it hide the same ones."""
 
 MAPS: Mapping[str, MapStep] = {
     "validate_": validate,
     "fill_missing": fill_missing,
     "normalize_text": normalize_text,
     "filter": filter_records,
+    **PRIVATE,
     "split": split,
     "augment": augment_image,
 }

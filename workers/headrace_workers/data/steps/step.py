@@ -1,6 +1,6 @@
 """The words that steps share: what a step is told, what it answers, and how it asks for a column."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -10,13 +10,22 @@ from headrace_workers.data.quarantine import BadRecord
 from headrace_workers.faults import RunFault
 from headrace_workers.preprocessing import FittedStep
 
+WITHHELD = "[withheld]"
+"""What stands where a private value would."""
+
 
 @dataclass(frozen=True)
 class Context:
-    """Where a step stands in the pipeline, and where its random choices start."""
+    """Where a step stands in the pipeline, where its random choices start, and whether it may quote values."""
 
     place: str = "step"
     seed: int = 0
+    is_private: bool = False
+    """Whether some step of the pipeline hides values: no message quotes one then, as it may have come from any column."""
+
+    def quoted(self, value: object) -> str:
+        """A value as a message may quote it."""
+        return WITHHELD if self.is_private else repr(value)
 
 
 @dataclass(frozen=True)
@@ -43,6 +52,16 @@ class MapStep(Protocol):
 
     def apply(self, table: pa.Table, settings: Any, context: Context) -> Outcome:
         """The batch after the step."""
+
+
+class PrivateStep(MapStep, Protocol):
+    """A step that hides values, one by one."""
+
+    def columns_of(self, settings: Any) -> tuple[str, ...]:
+        """The columns whose values it hides."""
+
+    def concealer(self, settings: Any, context: Context) -> Callable[[str, str, str], str]:
+        """What hides a value, given with its column and its record's id, as the step does in a table."""
 
 
 class Barrier(Protocol):

@@ -3,7 +3,6 @@
 A text column with a minimum or maximum becomes numbers: a text that is not one breaks the rule.
 """
 
-import json
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ import pyarrow.compute as pc
 from headrace.api.steps import ColumnRule, Validate
 from headrace_workers.data.quarantine import BadRecord
 from headrace_workers.data.steps.numbers import is_list, is_number
-from headrace_workers.data.steps.step import Context, Outcome, column_of, with_column
+from headrace_workers.data.steps.step import WITHHELD, Context, Outcome, column_of, with_column
 from headrace_workers.faults import RunFault
 
 ALONE = Context("validate")
@@ -24,15 +23,18 @@ NUMBER = r"^\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*$"
 Broken = dict[int, tuple[str, str]]
 """Code and message by row."""
 
+Rules = dict[int, tuple[str, str, str]]
+"""Column, code and message by row."""
+
 
 def apply(table: pa.Table, settings: Validate, context: Context = ALONE) -> Outcome:
     """The records that obey every rule."""
-    broken: Broken = {}
+    broken: Rules = {}
     checked = table
     for rule in settings.columns:
         column = column_of(table, rule.name, context.place).combine_chunks()
-        found, column = _check(column, rule, context.place)
-        broken = {**found, **broken}
+        found, column = _check(column, rule, context)
+        broken = {row: (rule.name, *why) for row, why in found.items()} | broken
         checked = with_column(checked, rule.name, column)
     if not broken:
         return Outcome(checked)
@@ -40,15 +42,15 @@ def apply(table: pa.Table, settings: Validate, context: Context = ALONE) -> Outc
     ids = table["id"].take(rows).to_pylist() if "id" in table.column_names else [f"row {row + 1}" for row in rows]
     records = table.take(rows).to_pylist()
     bad = tuple(
-        BadRecord(context.place, *broken[row], f"record {key}", json.dumps(record, default=str, ensure_ascii=False))
-        for row, key, record in zip(rows, ids, records, strict=True)
+        BadRecord(context.place, code, message, f"record {key}", record, column)
+        for (column, code, message), key, record in zip((broken[row] for row in rows), ids, records, strict=True)
     )
     kept = np.ones(table.num_rows, dtype=bool)
     kept[rows] = False
     return Outcome(checked.filter(pa.array(kept)), bad)
 
 
-def _check(column: pa.Array, rule: ColumnRule, place: str) -> tuple[Broken, pa.Array]:
+def _check(column: pa.Array, rule: ColumnRule, context: Context) -> tuple[Broken, pa.Array]:
     broken: Broken = {}
     bounded = rule.min is not None or rule.max is not None
     if bounded and (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
@@ -58,7 +60,7 @@ def _check(column: pa.Array, rule: ColumnRule, place: str) -> tuple[Broken, pa.A
                 column,
                 pc.invert(readable),
                 "NotANumber",
-                lambda value: f"column {rule.name} is {value!r}, not a number",
+                lambda value: f"column {rule.name} is {context.quoted(value)}, not a number",
             )
         )
         nothing = pa.scalar(None, column.type)
@@ -67,9 +69,9 @@ def _check(column: pa.Array, rule: ColumnRule, place: str) -> tuple[Broken, pa.A
         missing = pc.is_null(column, nan_is_null=pa.types.is_floating(column.type))
         broken = {**_each(column, missing, "MissingValue", lambda _: f"column {rule.name} is missing"), **broken}
     for found in (
-        _length(column, rule, place),
-        _bounds(column, rule, place) if bounded else {},
-        _allowed(column, rule),
+        _length(column, rule, context.place),
+        _bounds(column, rule, context) if bounded else {},
+        _allowed(column, rule, context),
     ):
         broken = {**found, **broken}
     return broken, column
@@ -100,11 +102,12 @@ def _length(column: pa.Array, rule: ColumnRule, place: str) -> Broken:
     )
 
 
-def _bounds(column: pa.Array, rule: ColumnRule, place: str) -> Broken:
+def _bounds(column: pa.Array, rule: ColumnRule, context: Context) -> Broken:
     lists = is_list(column.type)
     if not is_number(column.type.value_type if lists else column.type):
         raise RunFault(
-            "WrongColumnType", f"{place} bounds the column {rule.name}, which holds {column.type}; numbers have bounds"
+            "WrongColumnType",
+            f"{context.place} bounds the column {rule.name}, which holds {column.type}; numbers have bounds",
         )
     present = np.asarray(column.is_valid())
     values = (
@@ -119,12 +122,15 @@ def _bounds(column: pa.Array, rule: ColumnRule, place: str) -> Broken:
     first = {int(row): float(value) for row, value in zip(rows[outside][::-1], values[outside][::-1], strict=True)}
     what = "an element of column" if lists else "column"
     return {
-        row: ("OutOfRange", f"{what} {rule.name} is {value:g}, not within {low:g} to {high:g}")
+        row: (
+            "OutOfRange",
+            f"{what} {rule.name} is {WITHHELD if context.is_private else f'{value:g}'}, not within {low:g} to {high:g}",
+        )
         for row, value in first.items()
     }
 
 
-def _allowed(column: pa.Array, rule: ColumnRule) -> Broken:
+def _allowed(column: pa.Array, rule: ColumnRule, context: Context) -> Broken:
     if not rule.allowed:
         return {}
     known = pc.is_in(column.cast(pa.string()), pa.array(rule.allowed))
@@ -133,5 +139,5 @@ def _allowed(column: pa.Array, rule: ColumnRule) -> Broken:
         column,
         outside,
         "NotAllowed",
-        lambda value: f"column {rule.name} is {value!r}, not one of {', '.join(rule.allowed[:10])}",
+        lambda value: f"column {rule.name} is {context.quoted(value)}, not one of {', '.join(rule.allowed[:10])}",
     )
