@@ -58,7 +58,9 @@ def test_only_the_kinds_asked_for_are_replaced() -> None:
 
 def test_digits_alone_are_replaced_on_request() -> None:
     """bareNumbers takes what may be a telephone number."""
-    assert redacted("12345678 on 2024-05-12", bareNumbers=True) == ["[Phone] on 2024-05-12"]
+    assert redacted("12345678 on 2024-05-12 978-3-16-148410-0", bareNumbers=True) == [
+        "[Phone] on 2024-05-12 978-3-16-148410-0"
+    ]
     assert redacted("12345678 1234567890123456", bareNumbers=True) == ["[Phone] 1234567890123456"]
 
 

@@ -33,7 +33,7 @@ STRONG = re.compile(
 """Numbers with only spaces between them are taken together: where one ends and the next begins cannot be seen."""
 
 OTHER = re.compile(
-    rf"{DATE}|(?:19|20)\d\d-(?:19|20)\d\d\Z|\d+\.\d+\Z|\d{{1,3}}(?:\.\d{{1,3}}){{3}}\Z|97[89]-?\d|(?:19|20)\d\d-\d\d-\d\d"
+    rf"{DATE}|(?:19|20)\d\d-(?:19|20)\d\d\Z|\d+\.\d+\Z|\d{{1,3}}(?:\.\d{{1,3}}){{3}}\Z|97[89](?:-*\d)+|(?:19|20)\d\d-\d\d-\d\d"
 )
 """What may stand after a word such as phone and is none: dates, spans of years, fractions, IPv4 addresses, ISBNs."""
 
