@@ -81,7 +81,7 @@ bench-compression: $(BENCH) ## Time every way for gradients to travel against pl
 bench-auto: $(BENCH) ## See whether auto takes the fastest way, on networks of four speeds (root; an hour).
 	@$(BIN)/python hack/bench/bench_auto.py
 
-bench-data: $(BENCH) ## Redact 10,000 rows of many countries: what is found, and how fast beside a floor (a minute).
+bench-data: $(BENCH) ## Redact 10,000 rows of many countries, and find near duplicates in 1 GB, beside peers that are installed (10 min).
 	@$(BIN)/python hack/bench/bench_data.py
 
 bench-elastic: $(BENCH) ## Kill, stop, cut off, add and remove workers that train on a slow network (root; an hour and a half).

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Steps of data against floors that are measured in the same run. So far: redaction of what has a form.
+"""Steps of data against floors and peers that are measured in the same run: redaction, and near duplicates (near_duplicates.py).
 
 10,000 rows by Faker in 23 locales, with cards, accounts, addresses and telephone numbers in known places among dates,
 prices and numbers. The floors are one pass of Python's `re` for each kind, without any check, and, where a Python with it
@@ -20,6 +20,8 @@ from pathlib import Path
 import pyarrow as pa
 
 sys.path.insert(0, str(Path(__file__).parent))
+from interval import Judge
+from near_duplicates import MEGABYTES, measure
 from private_rows import KINDS, Row, rows
 from verdict import Verdict
 
@@ -107,9 +109,31 @@ def presidio(python: str, given: Sequence[Row]) -> float:
 
 def main() -> int:
     """Measures, prints, and answers with the exit code."""
+    parts: dict[str, Callable[[argparse.Namespace], bool]] = {
+        "redaction": redaction,
+        "near-duplicates": near_duplicates,
+    }
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--presidio", metavar="PYTHON", help="a Python that has presidio-analyzer")
+    arguments.add_argument(
+        "--megabytes", type=int, default=MEGABYTES, help="of documents among which near duplicates are"
+    )
+    arguments.add_argument("--only", nargs="*", choices=parts, default=list(parts))
     given = arguments.parse_args()
+    # A list: what is missed in one part keeps no other from being measured.
+    missed = [part(given) for name, part in parts.items() if name in given.only]
+    return int(any(missed))
+
+
+def near_duplicates(given: argparse.Namespace) -> bool:
+    """Whether a bound is missed."""
+    judge = Judge()
+    measure(judge, given.megabytes)
+    return judge.missed
+
+
+def redaction(given: argparse.Namespace) -> bool:
+    """Whether a bound is missed."""
     called, bare = (rows(ROWS, SEED, called=each) for each in (True, False))
     plain = [re.sub(r"[\d@]", "x", row.text) for row in called]
     verdict = Verdict()
@@ -131,7 +155,7 @@ def main() -> int:
             f"Presidio: {speed / 1e6:.3f} MB a CPU second; redact is {found['redact'] / speed:.1f} times as fast",
             flush=True,
         )
-    return int(verdict.missed)
+    return verdict.missed
 
 
 if __name__ == "__main__":

@@ -1,11 +1,9 @@
-#!/usr/bin/env python3
 """Near duplicates among documents of random words, 30 % of them copies with a few words changed: MB a CPU second, beside peers.
 
 The whole stage in one process, from JSON lines to a committed table, without Ray, which spreads such stages over workers.
 Data-Juicer and datatrove do the same with as much of it as they finish in a minute, each in a virtual environment of its own.
 """
 
-import argparse
 import itertools
 import json
 import os
@@ -29,6 +27,7 @@ from headrace_workers.data import engine, sink
 from headrace_workers.data.spread import in_process
 from headrace_workers.storage import Folder
 
+MEGABYTES = 1024
 RATE, OF_DATA_JUICER, OF_DATATROVE, COUNT = 15.0, 15.0, 40.0, 0.001
 COPIES = 0.3
 VOCABULARY = 50_000
@@ -145,15 +144,3 @@ def measure(judge: Judge, megabytes: int) -> None:
             if found := peer(name, scratch):
                 print(f"{name}: {found[0]:.2f} MB a CPU second, kept {found[1]:.4f} of what is no copy", flush=True)
                 judge.at_least(f"near duplicates: of {name}'s rate", Interval(rate / found[0], 0.0), bound)
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--megabytes", type=int, default=1024)
-    judge = Judge()
-    measure(judge, parser.parse_args().megabytes)
-    return int(judge.missed)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -50,7 +50,7 @@ class Folder:
         file_system, path = self._file_system()
         return bytes(file_system.cat_file(f"{path}/{name}"))
 
-    def write(self, name: str, data: bytes) -> None:
+    def write(self, name: str, data: bytes | memoryview) -> None:
         """Writes a file whole or not at all: on local disks through a rename, on object stores by one put."""
         file_system, path = self._file_system()
         target = f"{path}/{name}"
@@ -60,7 +60,7 @@ class Folder:
             partial.write_bytes(data)
             partial.replace(target)
         else:
-            file_system.pipe_file(target, data)
+            file_system.pipe_file(target, bytes(data))
 
     def append(self, name: str, data: bytes) -> None:
         """Adds to a file's end; where the store cannot append, the file is read and written whole."""

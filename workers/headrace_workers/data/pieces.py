@@ -89,12 +89,12 @@ def batches(folder: Folder, manifest: Manifest) -> Iterator[pa.Table]:
             yield pa.Table.from_batches([batch])
 
 
-def to_bytes(table: pa.Table) -> bytes:
-    """A table as an Arrow file."""
+def to_bytes(table: pa.Table) -> memoryview:
+    """A table as an Arrow file, without a copy of it."""
     sink = pa.BufferOutputStream()
     with pa.ipc.new_file(sink, table.schema, options=pa.ipc.IpcWriteOptions(compression="lz4")) as writer:
         writer.write_table(table)
-    return bytes(sink.getvalue())
+    return memoryview(sink.getvalue()).cast("B")
 
 
 def from_bytes(data: bytes) -> pa.Table:

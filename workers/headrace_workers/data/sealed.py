@@ -37,7 +37,7 @@ class SealedFolder(Folder):
         data = super().read(name)
         return AESGCM(self.seal).decrypt(data[:NONCE_BYTES], data[NONCE_BYTES:], name.encode()) if self.seal else data
 
-    def write(self, name: str, data: bytes) -> None:
+    def write(self, name: str, data: bytes | memoryview) -> None:
         """Writes a file whole."""
         if self.seal:
             nonce = os.urandom(NONCE_BYTES)

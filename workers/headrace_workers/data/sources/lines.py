@@ -14,7 +14,7 @@ def blocks(opened: BinaryIO) -> Iterator[list[tuple[int, bytes]]]:
         stripped = line.rstrip(b"\r\n")
         if number == 1:
             stripped = stripped.removeprefix(b"\xef\xbb\xbf")
-        if not stripped.strip():
+        if not stripped or stripped.isspace():
             continue
         block.append((number, stripped))
         size += len(line)
