@@ -30,12 +30,14 @@ def test_offline_wants_the_same_validation_data() -> None:
     assert opinion.judgement == Judgement.UNKNOWN
 
 
-def test_lower_loss_is_better() -> None:
-    """For loss the gain is a decrease."""
+@pytest.mark.parametrize("metric", ["loss", "perplexity"])
+def test_lower_loss_is_better(metric: str) -> None:
+    """For loss, and for what rises with it, the gain is a decrease."""
     old, new = (
-        model(name).model_copy(update={"metrics": {"loss": loss}}) for name, loss in (("old", 0.5), ("new", 0.4))
+        model(name).model_copy(update={"metrics": {metric: value}}) for name, value in (("old", 1.5), ("new", 1.4))
     )
-    assert judge_offline(Offline(metric="loss"), old, new).judgement == Judgement.PASS
+    assert judge_offline(Offline(metric=metric), old, new).judgement == Judgement.PASS
+    assert judge_offline(Offline(metric=metric), new, old).judgement == Judgement.FAIL
 
 
 @pytest.mark.parametrize(

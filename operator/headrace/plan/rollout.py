@@ -10,6 +10,9 @@ from headrace.api.artifacts import ModelVersion
 from headrace.api.inference_endpoint import Offline, Online
 from headrace.api.run_report import VersionTraffic
 from headrace.api.status import Baseline
+from headrace.api.train_job import Metric
+
+LOWER_IS_BETTER = frozenset({Metric.LOSS, Metric.PERPLEXITY})
 
 
 class Judgement(StrEnum):
@@ -50,7 +53,7 @@ def judge_offline(offline: Offline | None, incumbent: ModelVersion, candidate: M
             f"{candidate.name} and {incumbent.name} were not measured on the same validation data; train both on one dataset version",
         )
     gain = candidate.metrics[name] - incumbent.metrics[name]
-    if name == "loss":
+    if name in LOWER_IS_BETTER:
         gain = -gain
     words = f"{name} {candidate.metrics[name]:.4f} against the incumbent's {incumbent.metrics[name]:.4f}"
     if gain >= offline.minimum_gain:

@@ -76,7 +76,8 @@ def test_many_equal_counts_are_no_matter_of_chance() -> None:
 def test_of_large_data_a_part_of_each_count_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     """The trainer sees no more than so many pieces, and each at least once."""
     monkeypatch.setattr(vocabulary, "SHOWN_PIECES", 10)
-    assert Counter(vocabulary._repeated({"a": 96, "b": 4})) == {"a": 10, "b": 1}
+    counts = {"a": 96, "b": 4}
+    assert Counter(vocabulary._repeated(counts, vocabulary._divisor(counts))) == {"a": 10, "b": 1}
 
 
 def test_most_common_is_in_one_order() -> None:

@@ -29,9 +29,10 @@ def read(shard: Shard) -> Iterator[Batch]:
     """The package's records: id (file:line), file, text (16 lines or what is left of a file), label (the package)."""
     columns: dict[str, list[str]] = {"id": [], "file": [], "text": [], "label": []}
     for name, content in _files(shard.name):
-        lines = content.decode().splitlines(keepends=True)
+        # Of bytes, as editors count lines: a text has other ends of lines, too.
+        lines = content.splitlines(keepends=True)
         for start in range(0, len(lines), LINES):
-            text = "".join(lines[start : start + LINES])
+            text = b"".join(lines[start : start + LINES]).decode()
             if text.strip():
                 for column, value in zip(columns, (f"{name}:{start + 1}", name, text, shard.name), strict=True):
                     columns[column].append(value)

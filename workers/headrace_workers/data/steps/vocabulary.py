@@ -80,23 +80,27 @@ def _words(counts: Mapping[str, int], settings: Tokenize) -> models.WordLevel:
 
 
 def _byte_pairs(counts: Mapping[str, int], settings: Tokenize) -> models.BPE:
-    bare = Tokenizer(models.BPE())
+    bare, divisor = Tokenizer(models.BPE()), _divisor(counts)
     trainer = trainers.BpeTrainer(
         vocab_size=settings.vocabulary - len(RESERVED),
-        min_frequency=settings.min_count,
+        min_frequency=-(-settings.min_count // divisor),
         show_progress=False,
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
     )
-    bare.train_from_iterator(_repeated(counts), trainer)
+    bare.train_from_iterator(_repeated(counts, divisor), trainer)
     learnt = json.loads(bare.to_str())["model"]
     vocabulary = {name: number for number, name in enumerate(RESERVED)}
     vocabulary |= {token: number + len(RESERVED) for token, number in learnt["vocab"].items()}
     return models.BPE(vocabulary, [(left, right) for left, right in learnt["merges"]])
 
 
-def _repeated(counts: Mapping[str, int]) -> Iterator[str]:
+def _divisor(counts: Mapping[str, int]) -> int:
+    """What counts are divided by, so that the trainer is not shown more than it can be."""
+    return max(1, -(-sum(counts.values()) // SHOWN_PIECES))
+
+
+def _repeated(counts: Mapping[str, int], divisor: int) -> Iterator[str]:
     """The trainer takes texts and no counts."""
-    divisor = -(-sum(counts.values()) // SHOWN_PIECES)
     for piece, count in sorted(counts.items()):
         for _ in range(-(-count // divisor)):
             yield piece
