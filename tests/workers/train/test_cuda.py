@@ -15,10 +15,12 @@ from headrace_workers.storage import Folder
 from headrace_workers.train.checkpoints import OPTIMIZER, WEIGHTS, Checkpoints
 from headrace_workers.train.compression.base import GradientExchange, Wire
 from headrace_workers.train.compression.choose import exchange_of
+from headrace_workers.train.dataset import LoadedDataset
 from headrace_workers.train.group import Group
 from headrace_workers.train.loop import fit
 from headrace_workers.train.progress import FitResult
 from tests.workers.train.builders import blobs, train_spec
+from tests.workers.train.sequences import NEXT, sequences
 from tests.workers.train.threads import wires_of_threads
 
 pytestmark = pytest.mark.gpu
@@ -118,7 +120,9 @@ def test_nccl_carries_every_method(nccl: None, method: str) -> None:
     assert all(each.isfinite().all() for each in out)
 
 
-def train(folder: Path, device: str, stop_at: int | None = None, **changes: Any) -> FitResult:
+def train(
+    folder: Path, device: str, stop_at: int | None = None, data: LoadedDataset | None = None, **changes: Any
+) -> FitResult:
     asked = 0
 
     def should_stop() -> bool:
@@ -127,7 +131,7 @@ def train(folder: Path, device: str, stop_at: int | None = None, **changes: Any)
         return stop_at is not None and asked >= stop_at
 
     return fit(
-        train_spec(**changes), blobs(), Folder(f"file://{folder}"), group=Group(device=device),
+        train_spec(**changes), data or blobs(), Folder(f"file://{folder}"), group=Group(device=device),
         on_progress=lambda _: None, should_stop=should_stop,
     )  # fmt: skip
 
@@ -205,3 +209,11 @@ def test_a_users_own_loop_learns_on_a_gpu(tmp_path: Path, precision: str) -> Non
     }
     result = train(tmp_path, "cuda", epochs=15, microBatchSize=16, precision=precision, **own)
     assert result.step == 60 and result.metrics["accuracy"] > 0.9
+
+
+@pytest.mark.parametrize("precision", ["Float32", "BFloat16", "Float16"])
+def test_a_language_model_learns_on_a_gpu_what_it_learns_on_the_cpu(tmp_path: Path, precision: str) -> None:
+    """What comes next, in every precision."""
+    here = train(tmp_path / "cpu", "cpu", data=sequences(), epochs=6, **NEXT)
+    there = train(tmp_path / "cuda", "cuda", data=sequences(), epochs=6, precision=precision, **NEXT)
+    assert there.metrics["perplexity"] == pytest.approx(here.metrics["perplexity"], rel=0.02)
