@@ -30,14 +30,14 @@ class Guarded(torch.nn.Module):
         self._precision = precision
         self.step = 0
 
-    def computing(self) -> AbstractContextManager[None]:
+    def computing(self, device: torch.device) -> AbstractContextManager[None]:
         """The precision of the forward pass."""
-        return computing_in(self._precision, next(self.network.parameters()).device)
+        return computing_in(self._precision, device)
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         """(n, *shape) to (n, *positions, outputs), float32 unless the network itself has another type: losses are sums of many."""
         try:
-            with self.computing(), faults_of_compiling(self.name):
+            with self.computing(inputs.device), faults_of_compiling(self.name):
                 answers = self.network(inputs)
         except RunFault:
             raise

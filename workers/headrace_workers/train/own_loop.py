@@ -78,7 +78,7 @@ class Run:
 
     def computing(self) -> AbstractContextManager[None]:
         """The manifest's precision, for a network that is not called by `network`."""
-        return self.network.computing()
+        return self.network.computing(self.device)
 
     @property
     def total(self) -> int:

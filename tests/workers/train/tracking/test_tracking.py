@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from headrace.api.artifacts import JobReference, ModelVersion
+from headrace.api.pods import SecretKey
 from headrace.api.run_report import CurvePoint, Traffic
 from headrace.api.run_spec import RunSpec
 from headrace_workers.faults import Interrupted, RunFault
@@ -20,7 +21,12 @@ from tests.workers.train.digits import digits_version
 from tests.workers.train.pods import run_spec
 from tests.workers.train.tracking.fake_mlflow import FakeMlflow
 
-SECRETS = {"MLFLOW_TRACKING_TOKEN": "login", "MLFLOW_TRACKING_USERNAME": "login", "WANDB_API_KEY": "wandb"}
+SECRETS = {
+    name: SecretKey(name=secret, key=name)
+    for name, secret in (
+        ("MLFLOW_TRACKING_TOKEN", "login"), ("MLFLOW_TRACKING_USERNAME", "login"), ("WANDB_API_KEY", "wandb"),
+    )
+}  # fmt: skip
 
 
 def head_of(folder: Path, **spec: Any) -> Head:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 from headrace.api import environment
 from headrace.api.artifacts import DatasetVersion, ModelVersion
+from headrace.api.pods import SecretKey
 from headrace.api.run_report import CurvePoint, Traffic
 from headrace.api.tracking import MLFLOW_VARIABLES
 from headrace.api.tracking import Tracking as TrackingSpec
@@ -115,11 +116,11 @@ def grace_seconds() -> float:
     return float(os.environ.get(environment.GRACE_SECONDS, environment.GRACE_SECONDS_DEFAULT))
 
 
-def taken(environ: MutableMapping[str, str], secrets: Mapping[str, str]) -> dict[str, str]:
+def taken(environ: MutableMapping[str, str], secrets: Mapping[str, SecretKey]) -> dict[str, str]:
     """The credentials, which are no longer in the environment; RunFault where a Secret has none."""
     found = {name: environ.pop(name) for name in secrets if environ.get(name)}
-    for secret in sorted(set(secrets.values())):
-        names = sorted(name for name in secrets if secrets[name] == secret)
+    for secret in sorted({each.name for each in secrets.values()}):
+        names = sorted(name for name, each in secrets.items() if each.name == secret)
         if not found.keys() & set(names):
             message = f"the Secret {secret}, which spec.tracking names, is not there or has none of the keys {', '.join(names)}; make it, or take it out of spec.tracking"
             raise RunFault("SecretMissing", message, retryable=True)
