@@ -108,7 +108,16 @@ class Place:
         """A manifest that is minimal but for this value in this place."""
         for hop in reversed(self.hops):
             value = with_field(hop.owner, hop.field, [value] if hop.is_list else value)
-        return manifest(self.kind, value)
+        return manifest(self.kind, completed(self.kind, value) if self.hops else value)
+
+
+def completed(kind: Kind, spec: Wire) -> Wire:
+    """A spec with what a field inside it asks for beside it: a model that writes and the loss that it is trained by."""
+    if kind == Kind.TRAIN_JOB and (spec["model"] or {}).get("builtin") == "LanguageModel":
+        return {"loss": {"nextToken": {}}} | spec
+    if kind == Kind.TRAIN_JOB and (spec.get("loss") or {}).get("nextToken") is not None:
+        return spec | {"model": {"builtin": "LanguageModel"}}
+    return spec
 
 
 def manifest(kind: Kind, spec: Any, **metadata: Any) -> Wire:
