@@ -18,7 +18,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
-from kube_load import EMPTY_SECONDS, bare_pod, create, namespace, side_by_side, train_job, watched
+from kube_load import (
+    EMPTY_SECONDS,
+    bare_pod,
+    create,
+    namespace,
+    require_definitions,
+    side_by_side,
+    train_job,
+    watched,
+)
 from operator_process import operator, requests, usage
 from verdict import Verdict
 
@@ -162,6 +171,7 @@ async def main() -> int:
     api = await connect()
     resource.setrlimit(resource.RLIMIT_NOFILE, (4096, 4096))
     try:
+        await require_definitions(api)
         before = await floors(api, load)
         async with operator() as process:
             cost = await by_operator(api, load, process)

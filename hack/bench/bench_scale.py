@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
-from kube_load import create, namespace, side_by_side, train_job
+from kube_load import create, namespace, require_definitions, side_by_side, train_job
 from operator_process import operator, requests, usage
 from verdict import Verdict
 
@@ -92,6 +92,7 @@ async def main() -> int:
     api = await connect()
     ends = time.monotonic() + 60.0 * options.minutes
     try:
+        await require_definitions(api)
         async with operator() as process:
             while not grown or time.monotonic() < ends:
                 started = time.perf_counter()

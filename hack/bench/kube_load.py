@@ -93,6 +93,14 @@ def bare_pod(namespace: str, name: str) -> Raw:
     }  # fmt: skip
 
 
+async def require_definitions(api: Api) -> None:
+    """SystemExit if the cluster does not know what a TrainJob is."""
+    try:
+        await api.get(BY_KIND["TrainJob"].path("default"), {"limit": "1"})
+    except NotFound:
+        raise SystemExit("the cluster has no TrainJobs; first: kubectl apply --server-side --filename crds/") from None
+
+
 async def create(api: Api, manifest: Raw) -> Raw:
     """POSTs a manifest."""
     return await api.create(BY_KIND[manifest["kind"]].path(manifest["metadata"]["namespace"]), manifest)
