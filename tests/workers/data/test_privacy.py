@@ -49,7 +49,7 @@ def planted(number: int) -> list[str]:
 
 def hiding_of(*steps: dict[str, Any]) -> Hiding:
     """What hides the values of records that fail before the first of the steps."""
-    found = [work for work in works(pipeline({"sample": {"name": "Wine"}}, *steps)) if work.hides]
+    found = [work for work in works(pipeline({"sample": {"name": "Wine"}}, *steps)) if work.rewrites]
     return Hiding.of(found, found)
 
 
@@ -117,7 +117,7 @@ def test_a_quarantined_record_is_hidden_as_the_table_would_have_it(tmp_path: Pat
             outcome = MAPS[work.name].apply(table, work.settings, work.context)
             quarantined += hiding.after(done).hidden(outcome.bad)
             table = outcome.table if outcome.table.num_rows else table
-            done += work.hides
+            done += work.rewrites
     early, late = quarantined
     assert early.record == {**late.record, "age": 30}
     assert late.record["age"] == "[withheld]"
@@ -127,6 +127,35 @@ def test_a_quarantined_record_is_hidden_as_the_table_would_have_it(tmp_path: Pat
     assert read["account"].to_pylist() == ["account-5-x"]
     assert early.message == "column name is [withheld], not one of Name1 Surname1, Name2 Surname2"
     assert late.message == "column age is [withheld], not within 31 to inf"
+
+
+def wide_of(text: str) -> str:
+    """The text in letters of full width, which NFKC makes plain ones."""
+    return "".join(chr(ord(letter) + 0xFEE0) for letter in text)
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_what_a_step_before_would_have_brought_to_light_is_hidden(place: int, tmp_path: Path) -> None:
+    """Letters of full width become plain ones before they are redacted or hashed: in a record that never got there, too."""
+    wide = {"text": f"to {wide_of('anna@example.com')}", "name": wide_of("Anna")}
+    rules = {"validate": {"columns": [{"name": "age", "min": 0}]}}
+    bring = [{"normalizeText": {"column": name}} for name in ("text", "name")]
+    hide = [
+        {"redact": {"column": "text", "entities": ["Email"]}},
+        {"hash": {"columns": ["name"], "key": KEY}},
+    ]
+    steps = [*bring, *hide]
+    (tmp_path / "source").mkdir()
+    rows = [{"id": "good", "age": 1, **wide}, {"id": "bad", "age": -1, **wide}]
+    (tmp_path / "source" / "rows.jsonl").write_text("\n".join(json.dumps(each) for each in rows))
+    spec = pipeline(
+        files(tmp_path / "source", "JsonLines"), *steps[:place], rules, *steps[place:], quarantine={"maxFraction": 1.0}
+    )
+    (written,) = table_of(prepare(spec, tmp_path / "run")).select(["text", "name"]).to_pylist()
+    (path,) = (tmp_path / "run" / "quarantine").iterdir()
+    quarantined = json.loads(json.loads(path.read_text())["record"])
+    assert written["text"] == "to [Email]"
+    assert {name: quarantined[name] for name in written} == written
 
 
 def test_a_record_without_columns_is_withheld() -> None:

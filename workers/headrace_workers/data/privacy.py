@@ -14,7 +14,7 @@ from typing import Any
 from headrace.api.steps import Redact
 from headrace_workers.data.quarantine import BadRecord
 from headrace_workers.data.recipe import Work
-from headrace_workers.data.steps import PRIVATE, redact
+from headrace_workers.data.steps import PRIVATE, REWRITING, redact
 from headrace_workers.data.steps.step import WITHHELD
 from headrace_workers.faults import RunFault
 
@@ -25,7 +25,7 @@ REPLACE_EVERY_FORM: Conceal = redact.concealer(Redact(entities=tuple(redact.FIND
 
 @dataclass(frozen=True)
 class Hiding:
-    """What hides values of single records: the columns that some step hides, and the steps that are still to do it.
+    """What hides values of single records: the columns that some step hides, and the steps that are still to be done to them.
 
     Of a step its columns, and what it makes of a value, its column, its record.
     """
@@ -35,12 +35,14 @@ class Hiding:
 
     @classmethod
     def of(cls, all_works: Sequence[Work], still: Sequence[Work]) -> "Hiding":
-        """Of all works that hide values, and those still to do; RunFault if one lacks its key."""
+        """Of all works that rewrite values, and those still to do; RunFault if one lacks its key."""
         return cls(
-            frozenset(name for work in all_works for name in PRIVATE[work.name].columns_of(work.settings)),
+            frozenset(
+                name for work in all_works if work.hides for name in PRIVATE[work.name].columns_of(work.settings)
+            ),
             tuple(
                 (step.columns_of(work.settings), step.concealer(work.settings, work.context))
-                for step, work in ((PRIVATE[work.name], work) for work in still)
+                for step, work in ((REWRITING[work.name], work) for work in still)
             ),
         )
 

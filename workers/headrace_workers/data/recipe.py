@@ -14,7 +14,7 @@ from typing import Any
 from headrace.api.data_pipeline import DataPipelineSpec, FileFormat, Mode
 from headrace.api.steps import Entity, Step
 from headrace_workers.data.sources.shard import Shard
-from headrace_workers.data.steps import BARRIERS, MAPS, PRIVATE
+from headrace_workers.data.steps import BARRIERS, MAPS, PRIVATE, REWRITING
 from headrace_workers.data.steps.step import Context
 from headrace_workers.faults import RunFault
 
@@ -36,6 +36,11 @@ class Work:
     def hides(self) -> bool:
         """Whether it hides values."""
         return self.name in PRIVATE
+
+    @property
+    def rewrites(self) -> bool:
+        """Whether it hides values, or brings them into the form in which they are found."""
+        return self.name in REWRITING
 
     @property
     def is_barrier(self) -> bool:

@@ -10,7 +10,8 @@ from headrace_workers.data.recipe import Work
 class Stage:
     """One pass over all shards: apply the decision of `opens`, do `maps`, then measure for `closes`.
 
-    `private` are all works that hide values, of which the first `hidden` were done in stages before.
+    Where some work hides values, `private` are all that do, and those that bring values into the form in which they are
+    found; the first `hidden` of them were done in stages before.
     """
 
     number: int
@@ -33,10 +34,11 @@ def stages(works: Sequence[Work]) -> tuple[Stage, ...]:
     made: list[Stage] = []
     opens: Work | None = None
     maps: list[Work] = []
-    private = tuple(work for work in works if work.hides)
+    hides = any(work.hides for work in works)
+    private = tuple(work for work in works if hides and work.rewrites)
 
     def stage(closes: Work | None) -> Stage:
-        hidden = sum(work.hides for before in made for work in before.maps)
+        hidden = sum(work.rewrites for before in made for work in before.maps)
         return Stage(len(made), opens, tuple(maps), closes, private, hidden)
 
     for work in works:

@@ -147,7 +147,7 @@ def _batches(assignment: Assignment, folder: Folder) -> Iterator[tuple[pa.Table,
 
 
 def _outcomes(assignment: Assignment, table: pa.Table, rows_before: int) -> Iterator[tuple[Outcome, int]]:
-    """What each work made of the table, with how many works have hidden values in it."""
+    """What each work made of the table, with how many of the private works were done."""
     outcome, stage, hidden = Outcome(table), assignment.stage, 0
     yield outcome, hidden
     if stage.opens:
@@ -158,7 +158,7 @@ def _outcomes(assignment: Assignment, table: pa.Table, rows_before: int) -> Iter
         yield outcome, hidden
     for work in stage.maps:
         outcome = MAPS[work.name].apply(outcome.table, work.settings, work.context)
-        hidden += work.hides
+        hidden += work.rewrites
         yield outcome, hidden
 
 

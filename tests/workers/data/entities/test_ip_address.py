@@ -25,6 +25,13 @@ def test_what_is_no_address_stays(text: str) -> None:
     assert found(ip_address, text) == []
 
 
+@pytest.mark.parametrize("text", ["{},{}", "{}-{}", "{}, {}", "{};{}", "1,{},2,{}"])
+@pytest.mark.parametrize("pair", [("192.0.2.7", "10.0.0.1"), ("2001:db8::1", "fe80::2")])
+def test_lists_and_ranges_are_addresses(text: str, pair: tuple[str, str]) -> None:
+    """Each of them, whatever stands between."""
+    assert found(ip_address, text.format(*pair)) == list(pair)
+
+
 def test_addresses_come_in_the_order_of_the_text() -> None:
     """Of both versions, mixed."""
     assert found(ip_address, "2001:db8::1 192.0.2.7 ::1 10.0.0.1") == ["2001:db8::1", "192.0.2.7", "::1", "10.0.0.1"]

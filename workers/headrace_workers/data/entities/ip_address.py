@@ -6,7 +6,7 @@ from socket import AF_INET6, inet_pton
 from string import hexdigits
 
 HINT = r"\p{Nd}\.\p{Nd}{1,3}\.\p{Nd}{1,3}\.\p{Nd}|:[0-9A-Fa-f]{0,4}:"
-V4 = re.compile(r"\d(?<![\w.]\d)(?<!\d[-,]\d)\d{0,2}(?:\.\d{1,3}){3}(?!\w)(?!\.\w)")
+V4 = re.compile(r"\d(?<![\w.]\d)\d{0,2}(?:\.\d{1,3}){3}(?!\w)(?!\.\w)")
 V4_PREFIX = re.compile(r"/(?:3[0-2]|[12]?\d)(?!\w)")
 COLONS = re.compile(r":[0-9A-Fa-f]{0,4}:")
 """What every address of version 6 has, from which its beginning is looked for backwards."""

@@ -7,12 +7,14 @@ order's number are no telephone numbers.
 import re
 from collections.abc import Iterator
 
-from headrace_workers.data.entities.credit_card import CANDIDATE as CARD
-from headrace_workers.data.entities.credit_card import digits_of, is_card
+from headrace_workers.data.entities.credit_card import end_at as card_end_at
 
 HINT = r"\p{Nd}([ \x{a0}]?[-./()\x{2010}-\x{2013}]{0,2}[ \x{a0}]?\p{Nd}){6}"
 S = r"(?:[ \u00a0]?[-./()\u2010-\u2013]{1,2})?[ \u00a0]?"
 """What separates digits. A space can be read in one way alone, or a failure would try them all."""
+
+ZERO = "[0\u0660\u06f0\u0966\uff10]"
+"""Of the scripts in which numbers are dialled."""
 
 CANDIDATE = re.compile(r"[+(\d](?<!\w[+(\d])[+\d ().\-/\u00a0\u2010-\u2013]{6,40}")
 BARE = re.compile(rf"[+(]{{0,2}}\d(?:{S}\d){{6,14}}(?!\d)")
@@ -20,9 +22,9 @@ DATE = r"(?:\d{1,2}([-./ ])\d{1,2}\1(?:(?:19|20)\d\d(?!\d)|\d\d(?![-./ \d])))"
 EXTENSION = r"(?: ?(?:x|ext\.?|Ext\.?|#) ?\d{1,6})?"
 STRONG = re.compile(
     rf"(?<![\w+])(?<!\d[-./(])(?:"
-    rf"\(?\+\(?[1-9](?:{S}\d){{6,60}}"
-    rf"|(?!\d{{18}})00[1-9](?:{S}\d){{8,60}}"
-    rf"|(?!{DATE}|\d{{15}})\(?0[1-9](?:{S}\d){{6,60}}"
+    rf"\(?\+\(?(?!{ZERO})\d(?:{S}\d){{6,60}}"
+    rf"|(?!\d{{18}}){ZERO}{{2}}(?!{ZERO})\d(?:{S}\d){{8,60}}"
+    rf"|(?!{DATE}|\d{{15}})\(?{ZERO}(?!{ZERO})\d(?:{S}\d){{6,60}}"
     r"|(?:1[-. ]|\d-)?(?:\(\d{3}\)[-. ]?\d{3}[-. ]\d{4}|\d{3}([-. ])\d{3}\2\d{4})"
     r"|\(\d{2,5}\)[- ]?\d{3,5}[- ]?\d{3,4}(?: ?\d{2,4})?"
     r"|8 \(?\d{3}\)? \d{3}[- ]\d\d[- ]?\d\d"
@@ -53,8 +55,8 @@ def find(text: str, *, bare: bool = False) -> Iterator[tuple[int, int]]:
     while candidate := CANDIDATE.search(text, at):
         start, at = candidate.span()
         written = candidate.group()
-        if len(written) >= SHORTEST_CARD and (card := CARD.match(text, start)) and is_card(digits_of(card.group())):
-            at = card.end()
+        if len(written) >= SHORTEST_CARD and (card_end := card_end_at(text, start)):
+            at = card_end
         elif own := _own_form(text, start, written):
             at = own.end()
             yield own.span()

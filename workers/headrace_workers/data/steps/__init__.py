@@ -28,6 +28,9 @@ from headrace_workers.data.steps.step import Barrier, Context, MapStep, Outcome,
 PRIVATE: Mapping[str, PrivateStep] = {"redact": redact, "hash": hash_columns, "encrypt": encrypt_columns}
 """What hides values; elsewhere than in the table, `data/privacy.py` has it hide the same ones."""
 
+REWRITING: Mapping[str, PrivateStep] = {**PRIVATE, "normalize_text": normalize_text}
+"""What changes values of single records, on which it depends what is hidden, and as what."""
+
 MAPS: Mapping[str, MapStep] = {
     "validate_": validate,
     "fill_missing": fill_missing,
