@@ -9,6 +9,8 @@ from headrace.api.base import EXACTLY_ONE, Edit, FreeObject, Model, Name, OneOf,
 from headrace.api.compression import Compression, Uncompressed
 from headrace.api.credentials import NO_CREDENTIALS
 from headrace.api.job import Checkpoints, Recovery, RunPolicy
+from headrace.api.loss import CrossEntropy, Loss
+from headrace.api.optimizer import GradientClipping, Optimizer
 from headrace.api.pods import Workers
 from headrace.api.tracking import Tracking
 
@@ -202,70 +204,12 @@ class OwnLoop(Model):
     parameters: Annotated[FreeObject, Field(description="Keyword arguments for the function.")] = {}
 
 
-class OptimizerName(StrEnum):
-    """Optimizers of torch."""
-
-    SGD = "SGD"
-    ADAM = "Adam"
-    ADAMW = "AdamW"
-
-
-class Decay(StrEnum):
-    """How the learning rate falls."""
-
-    NONE = "None"
-    LINEAR = "Linear"
-    COSINE = "Cosine"
-
-
-class Schedule(Model):
-    """How the learning rate changes from step to step."""
-
-    warmup_steps: Annotated[
-        int, Field(ge=0, le=1_000_000_000, description="Steps in which it grows evenly to its full size.")
-    ] = 0
-    decay: Annotated[
-        Decay, Field(description="How it falls from there to the last step: not at all, evenly, or as half a cosine.")
-    ] = Decay.COSINE
-    final_fraction: Annotated[
-        float, Field(ge=0.0, le=1.0, description="What is left of it at the last step, as a part of its full size.")
-    ] = 0.0
-
-
-class Optimizer(Model):
-    """How weights follow gradients."""
-
-    name: Annotated[OptimizerName, Field(description="The optimizer.")] = OptimizerName.ADAMW
-    learning_rate: Annotated[float, Field(gt=0.0, le=100.0, description="The learning rate.")] = 0.001
-    schedule: Annotated[
-        Schedule | None,
-        Field(description="How the learning rate changes from step to step; absent, it stays as it is."),
-    ] = None
-    weight_decay: Annotated[float, Field(ge=0.0, le=100.0, description="The weight decay.")] = 0.0
-    momentum: Annotated[float, Field(ge=0.0, lt=1.0, description="The momentum of SGD.")] = 0.0
-
-
 class Precision(StrEnum):
     """The type of number that the network computes in."""
 
     FLOAT32 = "Float32"
     BFLOAT16 = "BFloat16"
     FLOAT16 = "Float16"
-
-
-class GradientClipping(Model):
-    """A bound on how far one step goes."""
-
-    max_norm: Annotated[
-        float,
-        Field(
-            gt=0.0,
-            le=1e9,
-            description="The gradient, averaged over the workers, is scaled down to this Euclidean norm over all parameters. "
-            "With diLoCo and sparseLoCo it is each worker's own gradient; with topK each worker's part of the average, "
-            "to maxNorm / sqrt(workers).",
-        ),
-    ] = 1.0
 
 
 class ActivationCheckpointing(Model):
@@ -281,40 +225,6 @@ class ActivationCheckpointing(Model):
             "normalisation, which would count each batch twice.",
         ),
     ]
-
-
-class ClassWeights(StrEnum):
-    """How classes of unequal size count."""
-
-    NONE = "None"
-    BALANCED = "Balanced"
-
-
-class CrossEntropy(Model):
-    """Cross-entropy over classes."""
-
-    class_weights: Annotated[
-        ClassWeights, Field(description="Balanced weighs each class by the inverse of its share.")
-    ] = ClassWeights.NONE
-    label_smoothing: Annotated[float, Field(ge=0.0, lt=1.0, description="Label smoothing.")] = 0.0
-
-
-class MeanSquaredError(Model):
-    """The mean squared error of numbers."""
-
-
-class NextToken(Model):
-    """Cross-entropy over the vocabulary, of each token after those before it; the mean is over tokens, padding apart."""
-
-
-class Loss(OneOf):
-    """What training lowers: exactly one of these."""
-
-    cross_entropy: Annotated[CrossEntropy | None, Field(description="For classes.")] = None
-    mean_squared_error: Annotated[MeanSquaredError | None, Field(description="For numbers.")] = None
-    next_token: Annotated[
-        NextToken | None, Field(description="For models that write text; dataset.target is not looked at.")
-    ] = None
 
 
 class Metric(StrEnum):

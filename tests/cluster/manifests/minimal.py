@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, get_args
 
-from headrace.api import data_pipeline, inference_endpoint, job, keys, pods, steps, tracking, train_job, tune_job
+from headrace.api import data_pipeline, inference_endpoint, job, keys, loss, pods, steps, tracking, train_job, tune_job
 from headrace.api.base import Model, OneOf
 from headrace.api.compression import Compression
 from headrace.api.meta import API_VERSION, Kind
@@ -46,7 +46,7 @@ MINIMAL: dict[type[Model], Wire] = {
     train_job.OwnLoop: {"module": "package.loop:train"},
     train_job.ActivationCheckpointing: {"modules": ["blocks"]},
     train_job.OnDivergence: {"fail": {}},
-    train_job.Loss: {"crossEntropy": {}},
+    loss.Loss: {"crossEntropy": {}},
     train_job.Rollout: {"endpoint": "digits"},
     tracking.TrackerCredentials: {"secret": "login"},
     tracking.MLflow: {"uri": "https://mlflow.example.com", "experiment": "digits"},

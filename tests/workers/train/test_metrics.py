@@ -6,7 +6,8 @@ import pytest
 import torch
 from sklearn.metrics import accuracy_score, f1_score
 
-from headrace.api.train_job import Loss, Metric
+from headrace.api.loss import Loss
+from headrace.api.train_job import Metric
 from headrace_workers.faults import RunFault
 from headrace_workers.train import metrics
 from headrace_workers.train.dataset import LoadedDataset, Split

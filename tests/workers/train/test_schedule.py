@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from headrace.api.train_job import Schedule
+from headrace.api.optimizer import Schedule
 from headrace_workers.faults import Interrupted
 from headrace_workers.train.learner import Learner
 from headrace_workers.train.schedule import part_of_rate

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import torch
 
+from headrace.api.optimizer import OptimizerName
 from headrace.api.run_report import Traffic
-from headrace.api.train_job import OptimizerName, Precision, TrainJobSpec
+from headrace.api.train_job import Precision, TrainJobSpec
 from headrace_workers.faults import RunFault
 from headrace_workers.models import build_network
 from headrace_workers.train.activation_checkpointing import checkpoint_activations

@@ -5,7 +5,7 @@ from typing import Protocol
 
 import torch
 
-from headrace.api.train_job import ClassWeights, Loss
+from headrace.api.loss import ClassWeights, Loss
 from headrace_workers.faults import RunFault
 from headrace_workers.train.dataset import LoadedDataset
 from headrace_workers.train.next_token import NextTokenLoss

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import torch
 
-from headrace.api.train_job import Optimizer, OptimizerName
+from headrace.api.optimizer import Optimizer, OptimizerName
 
 
 def optimizer_of(spec: Optimizer, network: torch.nn.Module) -> torch.optim.Optimizer:

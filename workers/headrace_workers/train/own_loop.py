@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from headrace_workers.train.loop import Loop
 
 
+# Not frozen: Lightning copies what a training_step is given, and refuses dataclasses that are.
 @dataclass
 class Batch:
     """Records of this rank that go through the network at once, on its device: inputs (n, *shape), targets (n,)."""

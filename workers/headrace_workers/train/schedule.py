@@ -2,7 +2,7 @@
 
 import math
 
-from headrace.api.train_job import Decay, Schedule
+from headrace.api.optimizer import Decay, Schedule
 
 
 def part_of_rate(schedule: Schedule | None, step: int, total: int) -> float:

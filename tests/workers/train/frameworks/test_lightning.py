@@ -10,13 +10,13 @@ pytest.importorskip("lightning", reason="Lightning is an extra: requirements/lig
 
 import lightning
 
-from headrace_workers.faults import Interrupted, RunFault
+from headrace_workers.faults import RunFault
 from headrace_workers.train.frameworks.lightning import fit
 from headrace_workers.train.frameworks.run_optimizer import RunOptimizer
 from headrace_workers.train.own_loop import Batch, Run
 from tests.workers.train import user_loops
-from tests.workers.train.frameworks.likeness import require_like_built_in, spec
-from tests.workers.train.test_loop import Stop, last_tensors, train
+from tests.workers.train.frameworks.likeness import require_like_built_in, require_resumed_alike, spec
+from tests.workers.train.test_loop import train
 
 
 class Classifier(lightning.LightningModule):
@@ -53,13 +53,7 @@ def test_it_comes_to_what_training_comes_to(tmp_path: Path, changes: dict[str, A
 
 def test_a_stop_is_saved_and_gone_on_from(tmp_path: Path) -> None:
     """The Trainer is left by the way of an exception, and begins anew with the run's state."""
-    train(tmp_path / "whole", spec("by_lightning"))
-    with pytest.raises(Interrupted):
-        train(tmp_path / "parts", spec("by_lightning"), should_stop=Stop())
-    assert train(tmp_path / "parts", spec("by_lightning")).resumed_from
-    theirs = last_tensors(tmp_path / "whole")
-    assert all(torch.equal(each, theirs[name]) for name, each in last_tensors(tmp_path / "parts").items())
-    assert train(tmp_path / "parts", spec("by_lightning")).step == 12
+    require_resumed_alike(tmp_path, "by_lightning")
 
 
 def test_what_the_manifest_decides_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,12 +10,12 @@ pytest.importorskip("accelerate", reason="the Trainer needs accelerate: requirem
 
 import transformers
 
-from headrace_workers.faults import Interrupted, RunFault
+from headrace_workers.faults import RunFault
 from headrace_workers.train.frameworks.transformers import RunTrainer
 from headrace_workers.train.own_loop import Batch, Run
 from tests.workers.train import user_loops
-from tests.workers.train.frameworks.likeness import require_like_built_in, spec
-from tests.workers.train.test_loop import Stop, last_tensors, train
+from tests.workers.train.frameworks.likeness import require_like_built_in, require_resumed_alike, spec
+from tests.workers.train.test_loop import train
 
 
 class WithLoss(torch.nn.Module):
@@ -68,13 +68,7 @@ def test_callbacks_hear_of_each_step(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 def test_a_stop_is_saved_and_gone_on_from(tmp_path: Path) -> None:
     """The Trainer is left by the way of an exception, and begins anew with the run's state."""
-    train(tmp_path / "whole", spec("by_trainer"))
-    with pytest.raises(Interrupted):
-        train(tmp_path / "parts", spec("by_trainer"), should_stop=Stop())
-    assert train(tmp_path / "parts", spec("by_trainer")).resumed_from
-    theirs = last_tensors(tmp_path / "whole")
-    assert all(torch.equal(each, theirs[name]) for name, each in last_tensors(tmp_path / "parts").items())
-    assert train(tmp_path / "parts", spec("by_trainer")).step == 12
+    require_resumed_alike(tmp_path, "by_trainer")
 
 
 def test_what_the_manifest_decides_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

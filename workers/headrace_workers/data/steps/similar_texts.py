@@ -14,6 +14,7 @@ from headrace_workers.data.steps.step import text_of
 
 SEED = 42
 TINY = 1e-9
+"""What a product may be above a whole number that it stands for."""
 FACTORS = np.random.default_rng(SEED).integers(2**62, 2**63, 1024, dtype=np.uint64) | np.uint64(1)
 
 
