@@ -173,7 +173,10 @@ class ElasticGroup(Group):
         """The group that is left when some are certainly gone; none if that is not certain, or not what all others see."""
         # The lighthouse counts the dead in until it has not heard of them for long.
         before, self._has_lost = self._membership if self._has_lost else None, False
-        if before is None or not (lost := gone(before.members)):
+        if before is None:
+            return None
+        if not (lost := gone(before.members)):
+            logger.warning("none of %d ranks is certainly gone; the lighthouse is asked", len(before.members))
             return None
         left = before.without(lost)
         if len(left.members) < self.fewest or not left.has_majority_of(before):

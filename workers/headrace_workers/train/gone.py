@@ -12,23 +12,17 @@ from concurrent.futures import ThreadPoolExecutor
 from headrace_workers.train.quorum import Member
 
 ANSWER_SECONDS = 0.3
-PAUSES_SECONDS = (0.1, 0.2, 0.4)
-"""Between looks: a process that is being killed loses its connections before the port on which it listens, the longer
-before the busier its machine is."""
-MOST_SECONDS = 0.8
-"""No look begins later: by then the others may be about to hear of it otherwise."""
+SECOND_LOOK_SECONDS = 0.1
+"""A process that is being killed loses its connections a moment before the port on which it listens."""
 MOST_AT_ONCE = 64
 
 
 def gone(members: Sequence[Member]) -> frozenset[int]:
     """The ranks of those that are gone."""
-    ends = time.monotonic() + MOST_SECONDS
     with ThreadPoolExecutor(min(len(members), MOST_AT_ONCE)) as pool:
         found = _refused(pool, members)
-        for pause in PAUSES_SECONDS:
-            if found or time.monotonic() + pause > ends:
-                break
-            time.sleep(pause)
+        if not found:
+            time.sleep(SECOND_LOOK_SECONDS)
             found = _refused(pool, members)
     return found
 
