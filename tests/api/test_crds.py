@@ -55,7 +55,7 @@ def unbounded(node: dict[str, Any], path: str) -> list[str]:
     return bounded + [found for name, child in inside.items() for found in unbounded(child, name)]
 
 
-FREE_NUMBERS = {"min", "max", "low", "high"}
+FREE_NUMBERS = {"min", "max", "low", "high", "above", "below"}
 
 
 @pytest.mark.parametrize("kind", list(Kind))

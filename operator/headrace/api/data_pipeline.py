@@ -5,12 +5,13 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from headrace.api.base import Edit, Model, OneOf, Rule, Uri, setting
+from headrace.api.base import Column, Edit, Model, Name, OneOf, Rule, Uri, setting
 from headrace.api.credentials import NO_CREDENTIALS
 from headrace.api.job import RunPolicy
 from headrace.api.keys import Key
 from headrace.api.pods import SecretKey, Workers
 from headrace.api.steps import Fraction, Step
+from headrace.api.windows import EventTime
 
 
 class Mode(StrEnum):
@@ -52,8 +53,15 @@ class SampleSource(Model):
     name: Annotated[Sample, Field(description="Which data.")]
 
 
+class KafkaStart(StrEnum):
+    """Where reading begins."""
+
+    EARLIEST = "Earliest"
+    LATEST = "Latest"
+
+
 class Kafka(Model):
-    """Topics of a Kafka cluster."""
+    """Topics of a Kafka cluster, each message one JSON object."""
 
     brokers: Annotated[tuple[str, ...], Field(min_length=1, max_length=64, description="host:port of the brokers.")]
     topics: Annotated[tuple[str, ...], Field(min_length=1, max_length=64, description="The topics read.")]
@@ -61,6 +69,9 @@ class Kafka(Model):
         dict[str, str], Field(max_length=64, description="Further settings of the consumer; never a secret.")
     ] = {}
     password: Annotated[SecretKey | None, Field(description="The SASL password.")] = None
+    start: Annotated[
+        KafkaStart, Field(description="Where a Stream begins in partitions that it has not read from.")
+    ] = KafkaStart.EARLIEST
 
 
 class Sql(Model):
@@ -109,12 +120,77 @@ class Sink(OneOf):
 class Quarantine(Model):
     """What happens to bad records."""
 
-    max_fraction: Annotated[Fraction, Field(description="The share of bad records from which on the run fails.")] = 0.05
+    max_fraction: Annotated[
+        Fraction,
+        Field(
+            description="The share of bad records from which on the run fails; of a Stream, of the last 10,000 records."
+        ),
+    ] = 0.05
+
+
+class Webhook(Model):
+    """Where alerts are posted, as JSON."""
+
+    uri: Annotated[Uri | None, Field(description="The address.")] = None
+    secret: Annotated[SecretKey | None, Field(description="The key of a Secret that holds the address.")] = None
+    rules = (
+        NO_CREDENTIALS,
+        Rule(
+            "has(self.uri) != has(self.secret)",
+            "set exactly one of uri, secret",
+            lambda w: (w.uri is None) != (w.secret is None),
+        ),
+    )
+
+
+class Alert(Model):
+    """Tells of each record whose value is beyond a bound: in .status, as an Event, to a webhook."""
+
+    name: Annotated[Name, Field(description="The alert's name.")]
+    column: Annotated[Column, Field(description="The column of numbers that is watched.")]
+    above: Annotated[float | None, Field(description="A value above this one raises it.")] = None
+    below: Annotated[float | None, Field(description="A value below this one raises it.")] = None
+    webhook: Annotated[Webhook | None, Field(description="Where it is posted.")] = None
+    rules = (
+        Rule(
+            "has(self.above) || has(self.below)",
+            "set above, below or both: without a bound nothing is beyond it",
+            lambda a: a.above is not None or a.below is not None,
+        ),
+    )
+
+
+class Streaming(Model):
+    """How a Stream writes."""
+
+    commit_milliseconds: Annotated[
+        int,
+        Field(
+            ge=100,
+            le=600_000,
+            description="The pause between two commits: what was read by then becomes visible at once, with where it was read up to.",
+        ),
+    ] = 500
+    compact_files: Annotated[
+        int, Field(ge=2, le=10_000, description="So many small files of the table are written as one.")
+    ] = 16
+
+
+FITTED = ("embed", "scale", "tokenize")
+ONCE = ("split", "window", "detect")
 
 
 def _no_fitting(spec: Any) -> bool:
-    fitted = ("embed", "scale", "tokenize")
-    return spec.mode != Mode.STREAM or not any(step.chosen in fitted for step in spec.steps)
+    return spec.mode != Mode.STREAM or not any(step.chosen in FITTED for step in spec.steps)
+
+
+def _at_most_one(spec: Any) -> bool:
+    return all(sum(step.chosen == name for step in spec.steps) <= 1 for name in ONCE)
+
+
+def _detect_follows(spec: Any) -> bool:
+    chosen = [step.chosen for step in spec.steps]
+    return "detect" not in chosen or "window" in chosen
 
 
 class DataPipelineSpec(RunPolicy):
@@ -127,6 +203,11 @@ class DataPipelineSpec(RunPolicy):
     )
     sink: Sink = setting("Where the data lands.", edit=Edit.IMMUTABLE)
     workers: Workers = setting("How many workers run the steps.", edit=Edit.IN_PLACE, default=Workers())
+    event_time: EventTime | None = setting("When a record happened.", edit=Edit.NEW_RUN, default=None)
+    streaming: Streaming = setting("How a Stream writes.", edit=Edit.NEXT_ATTEMPT, default=Streaming())
+    alerts: tuple[Alert, ...] = setting(
+        "What of a Stream's result is told at once.", edit=Edit.NEXT_ATTEMPT, default=(), max_length=32
+    )
     quarantine: Quarantine = setting("What happens to bad records.", edit=Edit.NEW_RUN, default=Quarantine())
     schedule: str | None = setting(
         "When the pipeline runs again, in cron's five fields and UTC.",
@@ -145,9 +226,24 @@ class DataPipelineSpec(RunPolicy):
             lambda s: s.mode != Mode.STREAM or s.source.chosen in ("kafka", "http"),
         ),
         Rule(
-            "self.steps.filter(s, has(s.split)).size() <= 1",
-            "steps may hold at most one split",
-            lambda s: sum(step.split is not None for step in s.steps) <= 1,
+            "self.steps.filter(s, has(s.split)).size() <= 1 && self.steps.filter(s, has(s.window)).size() <= 1 && self.steps.filter(s, has(s.detect)).size() <= 1",
+            "steps may hold at most one split, one window and one detect",
+            _at_most_one,
+        ),
+        Rule(
+            "!self.steps.exists(s, has(s.window)) || has(self.eventTime)",
+            "a window needs eventTime.column: when a record happened",
+            lambda s: s.event_time is not None or all(step.window is None for step in s.steps),
+        ),
+        Rule(
+            "!self.steps.exists(s, has(s.detect)) || self.steps.exists(s, has(s.window))",
+            "a detect needs a window before it",
+            _detect_follows,
+        ),
+        Rule(
+            "self.mode == 'Stream' || (!has(self.alerts) || self.alerts.size() == 0)",
+            "alerts are a Stream's; a Batch has its result in the table",
+            lambda s: s.mode == Mode.STREAM or not s.alerts,
         ),
     )
 

@@ -110,14 +110,67 @@ class RolledBack(Model):
 
 
 class Records(Model):
-    """Where every record went: read = written + filtered + duplicates + quarantined, not counting augmented copies."""
+    """Where every record went: read = written + filtered + duplicates + quarantined + late + held, not counting augmented copies."""
 
     read: Annotated[int, Field(ge=0, description="Records read.")] = 0
-    written: Annotated[int, Field(ge=0, description="Records written, augmented copies not counted.")] = 0
+    written: Annotated[
+        int,
+        Field(
+            ge=0, description="Records written, augmented copies not counted; of windows, the records that are in them."
+        ),
+    ] = 0
     augmented: Annotated[int, Field(ge=0, description="Altered copies written.")] = 0
     filtered: Annotated[int, Field(ge=0, description="Records that a filter dropped.")] = 0
     duplicates: Annotated[int, Field(ge=0, description="Records dropped as duplicates.")] = 0
     quarantined: Annotated[int, Field(ge=0, description="Bad records in the quarantine.")] = 0
+    late: Annotated[int, Field(ge=0, description="Records that came too late, in the quarantine's folder late.")] = 0
+    held: Annotated[int, Field(ge=0, description="Records that wait in windows which are still open.")] = 0
+
+
+class StageRate(Model):
+    """How fast a stage is: volume D, time T, rate R = D/T, channels S, and R/S."""
+
+    stage: Annotated[str, Field(description="The stage.")]
+    records: Annotated[int, Field(ge=0, description="Records in since the attempt began, D.")] = 0
+    seconds: Annotated[float, Field(ge=0.0, description="Seconds in which it worked, over all channels, T.")] = 0.0
+    rate: Annotated[float, Field(ge=0.0, description="Records a second lately, over all channels, R.")] = 0.0
+    channels: Annotated[int, Field(ge=0, description="How many work at the same time, S.")] = 1
+    rate_per_channel: Annotated[float, Field(ge=0.0, description="R / S.")] = 0.0
+    queued: Annotated[int, Field(ge=0, description="Records that wait for it.")] = 0
+
+
+class StreamProgress(Model):
+    """How far a stream is behind its source, and behind time."""
+
+    lag: Annotated[
+        int | None, Field(ge=0, description="Messages not read yet; absent when the source does not tell.")
+    ] = None
+    watermark: Annotated[Time | None, Field(description="What happened before has come, as far as is allowed to.")] = (
+        None
+    )
+    commit_time: Annotated[Time | None, Field(description="The last commit.")] = None
+    commits: Annotated[int, Field(ge=0, description="Commits since the stream began.")] = 0
+    files: Annotated[int, Field(ge=0, description="Files of the table's newest version.")] = 0
+    memory_bytes: Annotated[int, Field(ge=0, description="Memory of the head's processes, their resident set.")] = 0
+    stages: Annotated[tuple[StageRate, ...], Field(max_length=8, description="How fast each stage is.")] = ()
+
+
+class RaisedAlert(Model):
+    """A record whose value was beyond an alert's bound."""
+
+    alert: Annotated[str, Field(description="The alert's name.")]
+    id: Annotated[str, Field(description="The same for the same record, however often it is told.")]
+    time: Annotated[Time, Field(description="When it was raised.")]
+    message: Annotated[str, Field(max_length=512, description="The fact in a sentence.")]
+
+
+class RaisedAlerts(Model):
+    """What alerts were raised."""
+
+    count: Annotated[int, Field(ge=0, description="How many, since the stream began.")] = 0
+    last: Annotated[tuple[RaisedAlert, ...], Field(max_length=5, description="The last ones, newest first.")] = ()
+    undelivered: Annotated[int, Field(ge=0, description="Posts to webhooks that were given up.")] = 0
+    problem: Annotated[str, Field(max_length=512, description="Why the last post was not taken, in a sentence.")] = ""
 
 
 class Trials(Model):
@@ -188,6 +241,8 @@ class RunReport(Model):
     curve: tuple[CurvePoint, ...] = ()
     traffic: Traffic | None = None
     records: Records | None = None
+    stream: StreamProgress | None = None
+    alerts: RaisedAlerts | None = None
     checkpoint: CheckpointReference | None = None
     resumed_from: Annotated[int | None, Field(ge=0, description="The step that this attempt resumed from.")] = None
     workers: Annotated[int, Field(ge=0, description="Workers that take part now.")] = 0

@@ -16,9 +16,11 @@ from headrace.api.run_report import (
     CheckpointReference,
     CurvePoint,
     Progress,
+    RaisedAlerts,
     Records,
     RolledBack,
     Straggler,
+    StreamProgress,
     Tracked,
     Traffic,
     Trials,
@@ -116,6 +118,8 @@ class DataPipelineStatus(RunStatus):
 
     dataset: Annotated[DatasetVersion | None, Field(description="The newest finished version.")] = None
     records: Annotated[Records | None, Field(description="Where every record went.")] = None
+    stream: Annotated[StreamProgress | None, Field(description="How far a Stream is.")] = None
+    alerts: Annotated[RaisedAlerts | None, Field(description="What alerts a Stream raised.")] = None
 
 
 class TrainJobStatus(RunStatus):

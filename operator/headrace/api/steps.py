@@ -7,6 +7,7 @@ from pydantic import Field
 
 from headrace.api.base import Column, Model, OneOf, Rule
 from headrace.api.keys import Key
+from headrace.api.windows import Detect, Window
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 
@@ -88,6 +89,14 @@ class Exact(Model):
     columns: Annotated[
         tuple[Column, ...], Field(max_length=256, description="The columns compared; none means all but id.")
     ] = ()
+    within_seconds: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=2_592_000,
+            description="How long in event time a Stream remembers a record, the allowed lateness not counted; a Batch remembers all.",
+        ),
+    ] = 600
 
 
 class Near(Model):
@@ -280,3 +289,7 @@ class Step(OneOf):
     tokenize: Annotated[Tokenize | None, Field(description="Make token ids of text.")] = None
     split: Annotated[Split | None, Field(description="Assign records to training and validation.")] = None
     augment: Annotated[Augment | None, Field(description="Add altered copies to the training split.")] = None
+    window: Annotated[Window | None, Field(description="Make one record of all that fall into a window of time.")] = (
+        None
+    )
+    detect: Annotated[Detect | None, Field(description="Score how unusual a number is.")] = None

@@ -51,6 +51,8 @@ def _pipeline(spec: DataPipelineSpec) -> str | None:
         return f"spec.source.{spec.source.chosen_field} is not built yet; use files or sample"
     if spec.sink.chosen not in SINKS:
         return f"spec.sink.{spec.sink.chosen_field} is not built yet; use delta"
+    if spec.event_time or spec.alerts:
+        return "spec.eventTime is not built yet; remove it"
     if spec.schedule:
         return "spec.schedule is not built yet; remove it"
     for place, step in enumerate(spec.steps):

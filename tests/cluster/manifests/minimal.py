@@ -4,7 +4,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, get_args
 
-from headrace.api import data_pipeline, inference_endpoint, job, keys, loss, pods, steps, tracking, train_job, tune_job
+from headrace.api import (
+    data_pipeline,
+    inference_endpoint,
+    job,
+    keys,
+    loss,
+    pods,
+    steps,
+    tracking,
+    train_job,
+    tune_job,
+    windows,
+)
 from headrace.api.base import Model, OneOf
 from headrace.api.compression import Compression
 from headrace.api.meta import API_VERSION, Kind
@@ -34,6 +46,15 @@ MINIMAL: dict[type[Model], Wire] = {
     keys.Key: {"secret": "privacy", "id": "2026-07"},
     steps.Scale: {"column": "age"},
     steps.Augment: {"text": {}},
+    data_pipeline.Alert: {"name": "hot", "column": "mean", "above": 30},
+    data_pipeline.Webhook: {"uri": "https://alerts.example.com/hot"},
+    windows.EventTime: {"column": "at"},
+    windows.Window: {"seconds": 10, "measures": [{"into": "n", "measure": {"count": {}}}]},
+    windows.NamedMeasure: {"into": "n", "measure": {"count": {}}},
+    windows.Measure: {"rate": {}},
+    windows.OfColumn: {"column": "age"},
+    windows.Quantile: {"column": "age", "q": 0.5},
+    windows.Detect: {"column": "n"},
     job.Gang: {"kubernetes": {}},
     pods.EnvironmentVariable: {"name": "MODE", "value": "fast"},
     pods.SecretKey: {"name": "database", "key": "password"},

@@ -5,7 +5,7 @@ from typing import get_args
 
 from headrace.api.base import Model, OneOf
 from headrace.api.credentials import NO_CREDENTIALS
-from headrace.api.data_pipeline import DataPipelineSpec, Files, Table
+from headrace.api.data_pipeline import Alert, DataPipelineSpec, Files, Table, Webhook
 from headrace.api.inference_endpoint import Canary, Replicas
 from headrace.api.job import Checkpoints
 from headrace.api.pods import EnvironmentVariable, Workers
@@ -13,11 +13,17 @@ from headrace.api.steps import ColumnRule, Tokenize
 from headrace.api.tracking import PLAIN_ADDRESS, MLflow, Tracking, WeightsAndBiases
 from headrace.api.train_job import Dataset, DatasetTable, StartingModel, TrainJobSpec, WeightsSource
 from headrace.api.tune_job import Dimension, IntegerRange, LogRange, Range, TuneJobSpec
+from headrace.api.windows import Detect, GaussianScore, NamedMeasure, Window
 from tests.cluster.manifests.cases import Case
 from tests.cluster.manifests.minimal import MINIMAL, TRAIN, Wire, places
 
 PIPELINE = MINIMAL[DataPipelineSpec]
 STREAM = PIPELINE | {"mode": "Stream", "source": {"http": {}}}
+TIMED = PIPELINE | {"eventTime": {"column": "at"}}
+WINDOW = {"window": MINIMAL[Window]}
+DETECT = {"detect": MINIMAL[Detect]}
+ALERT = MINIMAL[Alert]
+N = MINIMAL[NamedMeasure]
 SEARCH = MINIMAL[TuneJobSpec]
 WRITER = TRAIN | {"model": {"builtin": "LanguageModel"}, "loss": {"nextToken": {}}}
 RATE = {"path": "optimizer.learningRate", "logUniform": {"low": 0.001, "high": 0.1}}
@@ -67,10 +73,59 @@ EXAMPLES: dict[type[Model], dict[str, tuple[list[Wire], list[Wire]]]] = {
             [STREAM, STREAM | {"source": {"kafka": {"brokers": ["b:1"], "topics": ["t"]}}}],
             [PIPELINE | {"mode": "Stream"}],
         ),
-        "steps may hold at most one split": (
-            [PIPELINE | {"steps": [{"split": {}}, {"normalizeText": {}}]}, PIPELINE | {"steps": []}],
-            [PIPELINE | {"steps": [{"split": {}}, {"normalizeText": {}}, {"split": {"trainFraction": 0.5}}]}],
+        "steps may hold at most one split, one window and one detect": (
+            [PIPELINE | {"steps": [{"split": {}}, {"normalizeText": {}}]}, PIPELINE | {"steps": []}, TIMED | {"steps": [WINDOW, DETECT]}],
+            [
+                PIPELINE | {"steps": [{"split": {}}, {"normalizeText": {}}, {"split": {"trainFraction": 0.5}}]},
+                TIMED | {"steps": [WINDOW, WINDOW]},
+                TIMED | {"steps": [WINDOW, DETECT, DETECT]},
+            ],
         ),
+        "a window needs eventTime.column: when a record happened": (
+            [TIMED | {"steps": [WINDOW]}, PIPELINE | {"steps": [{"normalizeText": {}}]}, TIMED],
+            [PIPELINE | {"steps": [{"normalizeText": {}}, WINDOW]}],
+        ),
+        "a detect needs a window before it": (
+            [TIMED | {"steps": [WINDOW, {"fillMissing": {"column": "n", "value": "0"}}, DETECT]}],
+            [TIMED | {"steps": [DETECT]}, TIMED | {"steps": [DETECT, WINDOW]}],
+        ),
+        "alerts are a Stream's; a Batch has its result in the table": (
+            [STREAM | {"alerts": [ALERT]}, PIPELINE | {"alerts": []}, STREAM],
+            [PIPELINE | {"alerts": [ALERT]}],
+        ),
+    },
+    Webhook: ADDRESSES | {
+        "set exactly one of uri, secret": (
+            [{"uri": "https://alerts.example.com/hot"}, {"secret": SECRET}],
+            [{}, {"uri": "https://alerts.example.com/hot", "secret": SECRET}],
+        )
+    },
+    Alert: {
+        "set above, below or both: without a bound nothing is beyond it": (
+            [ALERT, {"name": "cold", "column": "mean", "below": 0}, ALERT | {"below": -5.5}],
+            [{"name": "hot", "column": "mean"}],
+        )
+    },
+    Window: {
+        "everySeconds must be at most seconds: records between two windows would be in none": (
+            [MINIMAL[Window] | {"everySeconds": 10}, MINIMAL[Window] | {"everySeconds": 1}, MINIMAL[Window]],
+            [MINIMAL[Window] | {"everySeconds": 11}],
+        ),
+        "measures need columns of their own: into may repeat neither another's, nor one of by, nor id, window_start, window_end": (
+            [{"seconds": 5, "by": ["device"], "measures": [N, {"into": "rate", "measure": {"rate": {}}}]}],
+            [
+                {"seconds": 5, "measures": [N, {"into": "n", "measure": {"rate": {}}}]},
+                {"seconds": 5, "by": ["n"], "measures": [N]},
+                {"seconds": 5, "measures": [N | {"into": "window_end"}]},
+                {"seconds": 5, "measures": [N | {"into": "id"}]},
+            ],
+        ),
+    },
+    GaussianScore: {
+        "atLeast must be at most last": (
+            [{}, {"last": 2, "atLeast": 2}, {"last": 64}],
+            [{"last": 8}, {"last": 20, "atLeast": 21}],
+        )
     },
     Tokenize: {
         "into must be another column than column: the text stays": (
