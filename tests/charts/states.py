@@ -111,7 +111,12 @@ def run_states(build: Callable[..., RunObject]) -> Iterator[State]:
     yield State("edit not seen", raw(altered(edited, generation=2)), "Progressing", "generation 2")
     yield State("edit in place", raw(planned(seen(altered(edited, generation=2)))), "Healthy", "run 1 is complete")
     yield State("being deleted", raw(altered(complete, deletion_timestamp=NOW)), "Progressing", "being deleted")
-    if not isinstance(fresh, DataPipeline):
+    if isinstance(fresh, DataPipeline):
+        kafka = {"kafka": {"brokers": ["kafka:9092"], "topics": ["events"]}}
+        endless = with_status(build(mode="Stream", source=kafka))
+        yield State("streams", raw(planned(seen(endless, *alive))), "Healthy", "runs on at least")
+        yield State("streams without a worker", raw(planned(seen(endless, alive[0]))), "Progressing", "being replaced")
+    else:
         yield from waiting_states(build, complete)
 
 

@@ -31,6 +31,13 @@ def test_a_run_stands_where_its_phase_says(pipeline, phase, expected):
     assert _standing(pipeline(phase=phase)) == expected
 
 
+@pytest.mark.parametrize(("ready", "expected"), [("True", Standing.SERVING), ("False", Standing.WORKING)])
+def test_a_stream_that_does_what_it_should_is_not_waited_for(pipeline, condition, ready, expected):
+    """It never ends: it stands like an endpoint that serves."""
+    stream = pipeline(phase=Phase.RUNNING, conditions=(condition("Ready", ready),))
+    assert _standing(stream) == expected
+
+
 def test_an_edit_that_was_not_looked_at_is_work(pipeline):
     """A Complete status of an older generation says nothing about the edit."""
     assert _standing(pipeline(phase=Phase.COMPLETE, observed_generation=0)) == Standing.WORKING

@@ -11,6 +11,7 @@ from headrace.api.job import RunPolicy
 from headrace.api.keys import Key
 from headrace.api.pods import SecretKey, Workers
 from headrace.api.steps import Fraction, Step
+from headrace.api.tracking import PLAIN_ADDRESS, ServerAddress
 from headrace.api.windows import EventTime
 
 
@@ -131,10 +132,13 @@ class Quarantine(Model):
 class Webhook(Model):
     """Where alerts are posted, as JSON."""
 
-    uri: Annotated[Uri | None, Field(description="The address.")] = None
+    uri: Annotated[
+        ServerAddress | None,
+        Field(description="The address; one inside the cluster has to be allowed by the operator's setting egress."),
+    ] = None
     secret: Annotated[SecretKey | None, Field(description="The key of a Secret that holds the address.")] = None
     rules = (
-        NO_CREDENTIALS,
+        PLAIN_ADDRESS,
         Rule(
             "has(self.uri) != has(self.secret)",
             "set exactly one of uri, secret",

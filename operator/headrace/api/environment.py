@@ -43,9 +43,17 @@ RAY_RUNTIME_ENV = "HEADRACE_RAY_RUNTIME_ENV"
 DRAIN_SECONDS = "HEADRACE_DRAIN_SECONDS"
 PROBE_SECONDS = "HEADRACE_PROBE_SECONDS"
 
+KAFKA_PASSWORD = "HEADRACE_KAFKA_PASSWORD"  # noqa: S105
+"""The SASL password of source.kafka."""
+
 PORT_REPORT = "HEADRACE_PORT_REPORT"
 PORT_RAY = "HEADRACE_PORT_RAY"
 PORT_HTTP = "HEADRACE_PORT_HTTP"
+
+
+def webhook_variable(place: int) -> str:
+    """The variable that carries the address of the webhook of the alert at a place of the list."""
+    return f"HEADRACE_WEBHOOK_{place}"
 
 
 def port_variable(port_name: str) -> str:

@@ -113,9 +113,19 @@ class RunStatus(Model):
     conditions: Annotated[tuple[Condition, ...], Field(max_length=16, description="What holds now.")] = ()
 
 
+class StreamScale(Model):
+    """How many workers a Stream has, as the operator chose by how far it is behind."""
+
+    workers: Annotated[int, Field(ge=1, description="How many.")]
+    time: Annotated[Time, Field(description="When that was chosen.")]
+
+
 class DataPipelineStatus(RunStatus):
     """The status of a DataPipeline."""
 
+    scale: Annotated[
+        StreamScale | None, Field(description="How many workers a Stream has, where workers.desired does not say.")
+    ] = None
     dataset: Annotated[DatasetVersion | None, Field(description="The newest finished version.")] = None
     records: Annotated[Records | None, Field(description="Where every record went.")] = None
     stream: Annotated[StreamProgress | None, Field(description="How far a Stream is.")] = None

@@ -49,6 +49,8 @@ def _run(resource: RunObject, now: datetime) -> list[str]:
         way = f"; now as {status.traffic.method}" if status.traffic.method else ""
         lines.append(f"  sent by a worker: {sent / 1e6:.1f} MB, {whole / 1e6:.1f} MB uncompressed{way}")
         lines.append(f"  encoding: {status.traffic.encoding_seconds:.1f} s{_residual(status.traffic)}")
+    if isinstance(resource, DataPipeline):
+        lines += _stream(resource, now)
     if isinstance(resource, TuneJob):
         lines += _search(resource)
     if isinstance(resource, TrainJob):
@@ -66,6 +68,25 @@ def _tracked(one: Tracked) -> str:
     lacks = f", {one.undelivered} not delivered" if one.undelivered else ""
     where = f" at {one.address}" if one.address else ""
     return f"  {one.tool}: {one.delivered} points{lacks}{where}"
+
+
+def _stream(pipeline: DataPipeline, now: datetime) -> list[str]:
+    stream, alerts = pipeline.status.stream, pipeline.status.alerts
+    lines = []
+    if stream:
+        lag = "an unknown number of" if stream.lag is None else count(stream.lag)
+        passed = f", watermark {_ago(stream.watermark, now)}" if stream.watermark else ""
+        lines.append(f"  stream: {lag} messages behind{passed}; {count(stream.commits)} commits, {stream.files} files")
+        lines += [
+            f"    {each.stage}: {count(each.records)} records in {each.seconds:.1f} s of work, {measure(each.rate)}/s on "
+            f"{each.channels} channels, {count(each.queued)} waiting"
+            for each in stream.stages
+        ]
+    if alerts:
+        lost = f", {alerts.undelivered} posts to webhooks given up: {alerts.problem}" if alerts.undelivered else ""
+        lines.append(f"  alerts: {count(alerts.count)}{lost}")
+        lines += [f"    {each.alert}: {each.message} ({_ago(each.time, now)})" for each in alerts.last]
+    return lines
 
 
 def _search(job: TuneJob) -> list[str]:

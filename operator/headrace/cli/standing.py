@@ -43,6 +43,9 @@ def standing(resource: HeadraceObject, objects: Objects) -> Standing:
             return Standing.FAILED
         case Phase.SUSPENDED:
             return Standing.SUSPENDED
+        case Phase.RUNNING if holds(resource.status.conditions, "Ready"):
+            # A stream: it never ends, and it does what it should.
+            return Standing.SERVING
         case Phase.PENDING if isinstance(resource, TrainJob | TuneJob) and _without_data(resource, objects):
             return Standing.BLOCKED
         case Phase.PENDING if isinstance(resource, TrainJob) and _without_weights(resource, objects):

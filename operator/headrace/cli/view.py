@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from headrace.api.meta import Kind, ObjectKey
 from headrace.api.objects import HeadraceObject, InferenceEndpoint, RunObject, TuneJob
-from headrace.api.status import ACTIVE, FINISHED, EndpointPhase, Phase, RunStatus, TrainJobStatus
+from headrace.api.status import ACTIVE, FINISHED, DataPipelineStatus, EndpointPhase, Phase, RunStatus, TrainJobStatus
 from headrace.cli.words import count, duration, measure, metrics_text, plural
 from headrace.plan.conditions import holds
 
@@ -80,7 +80,8 @@ def _run_row(resource: RunObject, age: str) -> Row:
         kind=str(resource.key.kind),
         name=shown_name(resource.key),
         state=str(status.phase),
-        stage=", ".join(filter(None, (status.stage if active else "", done))) or _waiting_for(resource),
+        stage=", ".join(filter(None, (status.stage if active else "", done, _behind(status) if active else "")))
+        or _waiting_for(resource),
         percent=percent,
         rate=f"{measure(progress.rate)} {progress.unit}/s" if progress and progress.rate and active else "",
         left=f"{duration(progress.eta_seconds)} left"
@@ -91,6 +92,15 @@ def _run_row(resource: RunObject, age: str) -> Row:
         age=age,
         moving=active,
     )
+
+
+def _behind(status: RunStatus) -> str:
+    """How far a stream is behind its source, and what it has to tell."""
+    stream = status.stream if isinstance(status, DataPipelineStatus) else None
+    if stream is None or stream.lag is None:
+        return ""
+    behind = f"{count(stream.lag)} behind"
+    return f"{behind}, alerting" if holds(status.conditions, "Alerting") else behind
 
 
 def _workers(status: RunStatus) -> str:

@@ -18,11 +18,12 @@ CONTROLLER = "headrace.dev/operator"
 BOUND = 1000
 """Events that wait; when the API server is slow, later ones are dropped and counted."""
 WORTH_TELLING = frozenset({
-    "Complete", "Failed", "Suspended", "Recovered", "Stalled", "Straggling", "Ready", "Promoted", "Refused", ROLLED_BACK,
+    "Complete", "Failed", "Suspended", "Recovered", "Stalled", "Straggling", "Alerting", "Ready", "Promoted", "Refused",
+    ROLLED_BACK,
 })  # fmt: skip
 ENDS = frozenset({"Straggling"})
 """Of these a person would want to see the end, too."""
-BAD = frozenset({"Failed", "Refused", "Stalled", "Straggling"})
+BAD = frozenset({"Alerting", "Failed", "Refused", "Stalled", "Straggling"})
 
 
 class Events:

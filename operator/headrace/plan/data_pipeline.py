@@ -1,12 +1,14 @@
-"""What is special about a DataPipeline's run: no input of ours, a table as the result."""
+"""What is special about a DataPipeline's run: no input of ours, a table as the result; a Stream has none, and grows one."""
 
 from typing import Any
 
+from headrace.api import environment
 from headrace.api.data_pipeline import DataPipelineSpec
 from headrace.api.objects import DataPipeline
-from headrace.api.pods import SecretKey
+from headrace.api.pods import SecretKey, Workers
 from headrace.api.run_report import RunReport
 from headrace.plan.run_kind import RunKind
+from headrace.plan.stream_scale import is_stream, scaled
 from headrace.plan.values import Observed
 
 
@@ -20,8 +22,19 @@ def _publish(observed: Observed) -> str:
     )
 
 
+def _workers(pipeline: DataPipeline) -> Workers:
+    spec, chosen = pipeline.spec, pipeline.status.scale
+    if not is_stream(spec) or spec.workers.desired is not None:
+        return spec.workers
+    wanted = min(max(chosen.workers, spec.workers.min), spec.workers.max) if chosen else spec.workers.min
+    return spec.workers.model_copy(update={"desired": wanted})
+
+
 def _shown(report: RunReport) -> dict[str, Any]:
-    return {"records": report.records} if report.records else {}
+    found: dict[str, Any] = {"records": report.records, "stream": report.stream, "alerts": report.alerts}
+    if report.stream:
+        found["dataset"] = report.dataset
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def _result(report: RunReport) -> dict[str, Any] | None:
@@ -32,18 +45,35 @@ def _payload(pipeline: DataPipeline) -> dict[str, Any]:
     return {"pipeline": pipeline.spec}
 
 
+def _source_secrets(spec: DataPipelineSpec) -> dict[str, SecretKey]:
+    kafka = spec.source.kafka
+    return {environment.KAFKA_PASSWORD: kafka.password} if kafka and kafka.password else {}
+
+
+def _head_secrets(spec: DataPipelineSpec) -> dict[str, SecretKey]:
+    webhooks = {
+        environment.webhook_variable(place): alert.webhook.secret
+        for place, alert in enumerate(spec.alerts)
+        if alert.webhook and alert.webhook.secret
+    }
+    return _source_secrets(spec) | webhooks
+
+
 def _worker_secrets(spec: DataPipelineSpec) -> dict[str, SecretKey]:
-    return {key.variable: SecretKey(name=key.secret, key=key.id) for key in spec.keys}
+    return _source_secrets(spec) | {key.variable: SecretKey(name=key.secret, key=key.id) for key in spec.keys}
 
 
 DATA_PIPELINE = RunKind(
     module="headrace_workers.data",
-    workers=lambda spec: spec.workers,
+    workers=_workers,
     pins={},
     publish=_publish,
     payload=_payload,
     shown=_shown,
     result=_result,
     stall_seconds=lambda _: None,
+    is_endless=is_stream,
+    scaled=scaled,
+    head_secrets=_head_secrets,
     worker_secrets=_worker_secrets,
 )

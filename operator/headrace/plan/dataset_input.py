@@ -6,6 +6,7 @@ from headrace.api.objects import DataPipeline, TrainJob, TuneJob
 from headrace.api.status import Phase
 from headrace.plan.dependents import dataset_of, learns_from
 from headrace.plan.run_kind import Waiting
+from headrace.plan.stream_scale import is_stream
 from headrace.plan.values import Observed
 
 
@@ -31,8 +32,18 @@ def find_input(observed: Observed) -> DatasetVersion | Waiting | None:
         return Waiting(
             "DatasetFailed", f"waits for DataPipeline {dataset.pipeline}, which failed; repair it", stalled=True
         )
+    if is_stream(pipeline.spec):
+        return _grown(pipeline)
     if status.phase != Phase.COMPLETE or status.digest != spec_digest(pipeline.spec) or status.dataset is None:
         return Waiting("WaitingForDataset", f"waits for DataPipeline {dataset.pipeline} to finish")
+    return status.dataset
+
+
+def _grown(pipeline: DataPipeline) -> DatasetVersion | Waiting:
+    """What a stream, as it is declared now, has written so far."""
+    status = pipeline.status
+    if status.dataset is None or not status.dataset.records or status.digest != spec_digest(pipeline.spec):
+        return Waiting("WaitingForDataset", f"waits for the first records of DataPipeline {pipeline.metadata.name}")
     return status.dataset
 
 

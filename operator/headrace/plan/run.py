@@ -34,6 +34,8 @@ from headrace.plan.values import Observed, Plan, Pod, PodPhase
 
 ENDING = frozenset({ReportPhase.COMPLETE, ReportPhase.FAILED, ReportPhase.INTERRUPTED})
 """What a head says while it takes its cluster down: workers that end then are not lost."""
+HEALTHY_SECONDS = 3600
+"""After so long without an incident, what an endless run survived before counts no more."""
 KEPT_INCIDENTS = 10
 KEPT_LOST_PODS = 200
 
@@ -68,7 +70,7 @@ def decide(kind: RunKind, observed: Observed, now: datetime) -> tuple[RunStatus,
     digest = spec_digest(spec)
     if status.digest != digest:
         # A new run and its start are two decisions that can be saved as one: nothing is acted on in between.
-        fresh = resource.model_copy(update={"status": _new_run(observed, digest)})
+        fresh = resource.model_copy(update={"status": _new_run(kind, observed, digest)})
         return decide(kind, replace(observed, object=fresh), now)
     if status.phase in FINISHED:
         return status, None
@@ -101,14 +103,16 @@ def _change(status: RunStatus, **changes: Any) -> RunStatus:
     return status.model_copy(update=changes)
 
 
-def _new_run(observed: Observed, digest: str) -> RunStatus:
+def _new_run(kind: RunKind, observed: Observed, digest: str) -> RunStatus:
     resource = observed.object
     assert isinstance(resource, RunObject)
     before = resource.status
     number = before.run + 1
     folder = f"{observed.settings.storage_root.rstrip('/')}/{resource.metadata.namespace}/{PLURALS[resource.key.kind]}"
     storage = f"{folder}/{resource.metadata.name}-{short_digest(resource.metadata.uid)}/run-{number}"
-    kept = {name: getattr(before, name) for name in ("dataset", "model") if name in type(before).model_fields}
+    # What an endless run made grows: the version of the run before is not this one's.
+    lasting = () if kind.is_endless(resource.spec) else ("dataset", "model")
+    kept = {name: getattr(before, name) for name in lasting if name in type(before).model_fields}
     return type(before)(run=number, attempt=1, digest=digest, storage=storage, conditions=before.conditions, **kept)
 
 
@@ -148,19 +152,23 @@ def _supervise(kind: RunKind, observed: Observed, now: datetime) -> RunStatus:
         return _ended(kind, observed, judge_head(head), head, now)
     if head is None and status.phase != Phase.PENDING:
         return _again(
-            observed, Ending(Outcome.RESUME, "HeadLost", "the head pod is gone, and its node perhaps with it"), now
+            kind,
+            observed,
+            Ending(Outcome.RESUME, "HeadLost", "the head pod is gone, and its node perhaps with it"),
+            now,
         )
     if (lost := _newly_lost(observed)) and not (head and head.live and head.live.phase in ENDING):
-        return _count_lost_worker(observed, lost, now)
+        return _count_lost_worker(kind, observed, lost, now)
     if head and head.live and head.live.hangs and head.live.hangs.count > status.hangs:
         return _count_hangs(status, head.live.hangs, now)
-    if (moment := gives_back_at(observed, kind.workers(resource.spec))) and now >= moment:
+    if (moment := gives_back_at(observed, kind.workers(resource))) and now >= moment:
         return _given_back(resource, now)
-    if gang.is_outdated(observed, kind.workers(resource.spec)):
+    if gang.is_outdated(observed, kind.workers(resource)):
         # The group cannot be changed: another attempt has another. Nothing ran, so that nothing is spent.
         return _next_attempt(status, now, progress_time=None)
     if is_stalled(kind, resource, head, now):
         return _again(
+            kind,
             observed,
             Ending(
                 Outcome.RESTART,
@@ -173,7 +181,7 @@ def _supervise(kind: RunKind, observed: Observed, now: datetime) -> RunStatus:
         return _change(status, phase=Phase.STARTING, progress_time=now)
     if status.phase == Phase.STARTING and head and head.live and head.live.phase == ReportPhase.RUNNING:
         return _change(status, phase=Phase.RUNNING, progress_time=now, releases=0)
-    return status
+    return kind.scaled(observed, status, now)
 
 
 def _ended(kind: RunKind, observed: Observed, ending: Ending, head: Pod, now: datetime) -> RunStatus:
@@ -185,6 +193,7 @@ def _ended(kind: RunKind, observed: Observed, ending: Ending, head: Pod, now: da
             result = kind.result(head.final)
             if result is None:
                 return _again(
+                    kind,
                     observed,
                     Ending(Outcome.RESTART, "NoResult", "the head said Complete without naming what it made"),
                     now,
@@ -203,7 +212,7 @@ def _ended(kind: RunKind, observed: Observed, ending: Ending, head: Pod, now: da
         case Outcome.FAIL:
             return _failed(status, now, ending.reason, ending.message)
         case Outcome.RESTART | Outcome.RESUME:
-            return _again(observed, ending, now)
+            return _again(kind, observed, ending, now)
 
 
 def _failed(status: RunStatus, now: datetime, reason: str, message: str) -> RunStatus:
@@ -243,12 +252,12 @@ def _next_attempt(status: RunStatus, now: datetime, **changes: Any) -> RunStatus
     )
 
 
-def _again(observed: Observed, ending: Ending, now: datetime) -> RunStatus:
+def _again(kind: RunKind, observed: Observed, ending: Ending, now: datetime) -> RunStatus:
     """Another attempt, after a pause where the last one failed; or the end, where the budget is spent."""
     resource = observed.object
     assert isinstance(resource, RunObject)
     status = resource.status
-    counter, spent = _spend(resource, ending)
+    counter, spent = _spend(kind, resource, ending, now)
     if spent:
         return _exhausted(status, now, ending, spent)
     retry_at = None
@@ -269,14 +278,16 @@ def _given_back(resource: RunObject, now: datetime) -> RunStatus:
     return _noted(following, "NoRoom", message, now, status.attempt)
 
 
-def _spend(resource: RunObject, ending: Ending) -> tuple[dict[str, int], str]:
+def _spend(kind: RunKind, resource: RunObject, ending: Ending, now: datetime) -> tuple[dict[str, int], str]:
     """The counter that an ending raises, or the bound that it would break."""
     status, recovery = resource.status, resource.spec.recovery
+    last = status.incidents[-1].time if status.incidents else None
+    forgiven = kind.is_endless(resource.spec) and last and (now - last).total_seconds() >= HEALTHY_SECONDS
     if ending.outcome == Outcome.RESUME:
         name, bound, field_name = "disruptions", recovery.max_disruptions, "recovery.maxDisruptions"
     else:
         name, bound, field_name = "restarts", recovery.max_restarts, "recovery.maxRestarts"
-    count = getattr(status, name)
+    count = 0 if forgiven else getattr(status, name)
     return ({}, f"{field_name}, {bound}, is spent") if count >= bound else ({name: count + 1}, "")
 
 
@@ -284,11 +295,11 @@ def _exhausted(status: RunStatus, now: datetime, ending: Ending, bound: str) -> 
     return _failed(status, now, "RestartsExhausted", f"{bound}; the last time: {ending.reason}: {ending.message}")
 
 
-def _count_lost_worker(observed: Observed, lost: Pod, now: datetime) -> RunStatus:
+def _count_lost_worker(kind: RunKind, observed: Observed, lost: Pod, now: datetime) -> RunStatus:
     resource = observed.object
     assert isinstance(resource, RunObject)
     status, ending = resource.status, describe_worker(lost)
-    counter, spent = _spend(resource, ending)
+    counter, spent = _spend(kind, resource, ending, now)
     if spent:
         return _exhausted(status, now, ending, spent)
     counted = (*status.lost_pods, lost.uid)[-KEPT_LOST_PODS:]
@@ -332,8 +343,12 @@ def _explained(
     kind: RunKind, observed: Observed, status: RunStatus, waiting: Waiting | None, now: datetime
 ) -> RunStatus:
     reason = (waiting.reason, waiting.message, waiting.stalled) if waiting else None
-    conditions = run_conditions.explain(observed, status, kind.workers(observed.object.spec), reason, now)
-    return _change(status, conditions=conditions, observed_generation=observed.object.metadata.generation)
+    resource = observed.object
+    assert isinstance(resource, RunObject)
+    conditions = run_conditions.explain(
+        observed, status, kind.workers(resource), reason, now, is_endless=kind.is_endless(resource.spec)
+    )
+    return _change(status, conditions=conditions, observed_generation=resource.metadata.generation)
 
 
 def _look_again(kind: RunKind, observed: Observed, now: datetime) -> float | None:
@@ -351,6 +366,6 @@ def _look_again(kind: RunKind, observed: Observed, now: datetime) -> float | Non
             moments.append(now + timedelta(seconds=spec.active_deadline_seconds - active_seconds(status, now)))
         if (stall := kind.stall_seconds(spec)) is not None and status.phase in STALLING and status.progress_time:
             moments.append(status.progress_time + timedelta(seconds=stall))
-        if status.attempt_time and (moment := gives_back_at(observed, kind.workers(spec))):
+        if status.attempt_time and (moment := gives_back_at(observed, kind.workers(resource))):
             moments.append(moment)
     return max((min(moments) - now).total_seconds(), 0.0) + 0.1 if moments else None

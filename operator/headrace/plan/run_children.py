@@ -104,7 +104,7 @@ def _pod_names(kind: RunKind, observed: Observed) -> dict[str, int | None]:
     """The names of the pods that there should be, with the workers' numbers; the head has none."""
     resource = observed.object
     assert isinstance(resource, RunObject)
-    indices = chosen_workers(kind.workers(resource.spec).wanted, observed.pods)
+    indices = chosen_workers(kind.workers(resource).wanted, observed.pods)
     return {_place(resource, "head"): None, **{_place(resource, worker_place(index)): index for index in indices}}
 
 
@@ -163,7 +163,7 @@ def _wanted_others(kind: RunKind, owner: Owner, observed: Observed) -> Mapping[t
         if runs:
             wanted["PodDisruptionBudget", head] = lambda: manifests.disruption_budget(owner, head, own, heads)
         if group := resource.spec.gang:
-            workers = kind.workers(resource.spec)
+            workers = kind.workers(resource)
             wanted[gang.KIND, gang.group_name(resource)] = lambda: gang.pod_group(
                 owner, resource, group, workers, head_labels
             )
@@ -173,7 +173,7 @@ def _wanted_others(kind: RunKind, owner: Owner, observed: Observed) -> Mapping[t
 def _run_spec(kind: RunKind, owner: Owner, observed: Observed) -> RunSpec:
     resource = observed.object
     assert isinstance(resource, RunObject)
-    status, workers = resource.status, kind.workers(resource.spec)
+    status, workers = resource.status, kind.workers(resource)
     identity = RunIdentity(
         kind=owner.kind, namespace=resource.metadata.namespace, name=resource.metadata.name, uid=resource.metadata.uid,
         run=status.run, attempt=status.attempt, digest=status.digest,
@@ -188,7 +188,7 @@ def _together(kind: RunKind, resource: RunObject) -> dict[str, str]:
     """The annotations by which local mode places the head and workers.min together."""
     return {
         labels.GANG: _place(resource, PLURALS[resource.key.kind]),
-        labels.GANG_MINIMUM: str(gang.members(kind.workers(resource.spec))),
+        labels.GANG_MINIMUM: str(gang.members(kind.workers(resource))),
     }
 
 
@@ -204,7 +204,7 @@ def _pods(kind: RunKind, owner: Owner, observed: Observed, wanted: Mapping[str, 
         secrets=kind.head_secrets(resource.spec),
     )  # fmt: skip
     worker = Container(
-        WORKER_MODULE, resources=kind.workers(resource.spec).resources, secret=secret,
+        WORKER_MODULE, resources=kind.workers(resource).resources, secret=secret,
         secrets=kind.worker_secrets(resource.spec),
         variables={
             **kind.variables, environment.HEAD_ADDRESS: f"{_place(resource, 'ray')}:{manifests.RAY_PORT}",

@@ -6,7 +6,7 @@ from datetime import datetime
 from headrace.api.meta import Condition, ConditionStatus
 from headrace.api.pods import Workers
 from headrace.api.run_report import Straggler
-from headrace.api.status import FINISHED, Phase, RunStatus, TrainJobStatus
+from headrace.api.status import FINISHED, DataPipelineStatus, Phase, RunStatus, TrainJobStatus
 from headrace.plan import gang, labels
 from headrace.plan.conditions import QUOTA, Fact, find, refused, settle
 from headrace.plan.run_progress import is_of_attempt
@@ -15,6 +15,9 @@ from headrace.plan.values import ROLLED_BACK, Observed, Pod, PodPhase
 Reason = tuple[str, str, bool]
 ELASTIC = "workers come and go while the others train on"
 FIXED = "when workers come or go the group saves, and another goes on from there"
+RUNNING = "Running"
+ALERTING_SECONDS = 300
+"""For so long after an alert the condition Alerting holds."""
 NAMED = 3
 """So many stragglers are named; the status has all."""
 HELD = "if its node is lost, delete the Node object; if a finalizer holds it, see who set that"
@@ -22,18 +25,30 @@ HELD = "if its node is lost, delete the Node object; if a finalizer holds it, se
 
 
 def explain(
-    observed: Observed, status: RunStatus, workers: Workers, waiting: Reason | None, now: datetime
+    observed: Observed,
+    status: RunStatus,
+    workers: Workers,
+    waiting: Reason | None,
+    now: datetime,
+    *,
+    is_endless: bool = False,
 ) -> tuple[Condition, ...]:
-    """The conditions that go with a status; `waiting` is the reason, sentence and whether only a person can help."""
-    facts = _facts(observed, status, workers, waiting)
+    """The conditions that go with a status; `waiting` is the reason, sentence and whether only a person can help.
+
+    What is endless never completes: it is Ready while it runs as it should.
+    """
+    facts = [*_facts(observed, status, workers, waiting, is_endless), *_alerting(status, now)]
     return settle(observed.object.status.conditions, facts, observed.object.metadata.generation, now)
 
 
-def _facts(observed: Observed, status: RunStatus, workers: Workers, waiting: Reason | None) -> list[Fact]:
+def _facts(
+    observed: Observed, status: RunStatus, workers: Workers, waiting: Reason | None, is_endless: bool
+) -> list[Fact]:
     reason, message = _now(observed, status, workers, waiting)
     complete, failed = status.phase == Phase.COMPLETE, status.phase == Phase.FAILED
+    serves = is_endless and reason == RUNNING
     facts = [
-        Fact("Ready", complete, reason, message),
+        Fact("Ready", complete or serves, reason, message),
         Fact("Complete", complete, reason, message),
         Fact("Failed", failed, reason if failed else "NotFailed", message if failed else "the run has not failed"),
         Fact("Suspended", status.phase == Phase.SUSPENDED, reason if status.phase == Phase.SUSPENDED else "NotSuspended",
@@ -50,7 +65,7 @@ def _facts(observed: Observed, status: RunStatus, workers: Workers, waiting: Rea
     stands = blocked is not None and blocked.reason == reason != QUOTA
     if failed or stands or (waiting and waiting[2]):
         facts.append(Fact("Stalled", True, reason, message))
-    elif status.phase not in FINISHED and status.phase != Phase.SUSPENDED:
+    elif status.phase not in FINISHED and status.phase != Phase.SUSPENDED and not serves:
         facts.append(Fact("Reconciling", True, reason, message))
     if status.incidents and not failed and (status.restarts or status.disruptions or status.hangs):
         last = status.incidents[-1]
@@ -115,6 +130,21 @@ def _rolled_back(status: RunStatus) -> Iterable[Fact]:
         yield Fact(ROLLED_BACK, True, last.reason, last.sentence + (f"; it is roll-back {count}" if count > 1 else ""))
 
 
+def _alerting(status: RunStatus, now: datetime) -> Iterable[Fact]:
+    """What a stream has to tell at once, for some minutes; then that it is quiet."""
+    alerts = status.alerts if isinstance(status, DataPipelineStatus) else None
+    if not alerts or not alerts.last:
+        return
+    newest = alerts.last[0]
+    if (now - newest.time).total_seconds() < ALERTING_SECONDS:
+        words = f"{newest.alert}: {newest.message}" + (
+            f"; alert {alerts.count} of the stream" if alerts.count > 1 else ""
+        )
+        yield Fact("Alerting", True, "AlertRaised", words[:1024])
+    else:
+        yield Fact("Alerting", False, "Quiet", f"no alert for {ALERTING_SECONDS // 60} minutes; {alerts.count} before")
+
+
 def _tracked(status: RunStatus) -> Iterable[Fact]:
     """Whether the trackers that the spec names have the curve."""
     tracking = status.tracking if isinstance(status, TrainJobStatus) else None
@@ -163,7 +193,7 @@ def _pods_now(observed: Observed, status: RunStatus, workers: Workers) -> tuple[
     waiting = (pod for pod in mine if pod.phase == PodPhase.PENDING and pod.reason)
     stuck = min(waiting, key=lambda pod: (gang.is_held_by_others(pod), pod.name), default=None)
     if status.phase == Phase.RUNNING and running >= workers.min:
-        return "Running", f"attempt {status.attempt} runs on at least {workers.min} workers{_leaving(mine)}"
+        return RUNNING, f"attempt {status.attempt} runs on at least {workers.min} workers{_leaving(mine)}"
     if blocked := refused(observed.refusals):
         return blocked.reason, blocked.message
     if stuck:

@@ -11,7 +11,7 @@ from headrace.plan.values import Observed, Pod, PodPhase
 
 SHOWN = frozenset({
     "stage", "workers", "progress", "percent", "metrics", "curve", "traffic", "checkpoint", "progress_time", "report_time",
-    "records", "stream", "alerts", "trials", "best_trial", "stragglers", "roll_backs", "rolled_back", "tracking", "conditions",
+    "records", "dataset", "stream", "alerts", "trials", "best_trial", "stragglers", "roll_backs", "rolled_back", "tracking", "conditions",
     "observed_generation",
 })  # fmt: skip
 """The fields of a status that only show what was seen; all others are decisions."""
@@ -56,7 +56,9 @@ def _is_active(status: RunStatus) -> bool:
 
 def count_workers(kind: RunKind, observed: Observed, status: RunStatus) -> RunStatus:
     """The status with its workers: how many there should be, and how many run."""
-    wanted = kind.workers(observed.object.spec)
+    resource = observed.object
+    assert isinstance(resource, RunObject)
+    wanted = kind.workers(resource.model_copy(update={"status": status}))
     ready = sum(
         pod.labels.get(labels.ROLE) == labels.WORKER
         and pod.phase == PodPhase.RUNNING

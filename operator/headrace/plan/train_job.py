@@ -33,7 +33,7 @@ def _shown(report: RunReport) -> dict[str, Any]:
 
 TRAIN_JOB = RunKind(
     module="headrace_workers.train",
-    workers=lambda spec: spec.workers,
+    workers=lambda job: job.spec.workers,
     pins={"input": find_input, "started_from": find_weights},
     publish=publish_models,
     payload=_payload,

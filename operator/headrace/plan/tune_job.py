@@ -5,13 +5,13 @@ from typing import Any
 from headrace.api.objects import TuneJob
 from headrace.api.pods import Workers
 from headrace.api.run_report import RunReport
-from headrace.api.tune_job import TuneJobSpec
 from headrace.plan.dataset_input import find_input
 from headrace.plan.run_kind import RunKind
 from headrace.plan.train_job import model_result, publish_models
 
 
-def _workers(spec: TuneJobSpec) -> Workers:
+def _workers(job: TuneJob) -> Workers:
+    spec = job.spec
     return Workers(min=1, max=min(spec.budget.parallel, spec.budget.trials), resources=spec.worker_resources)
 
 

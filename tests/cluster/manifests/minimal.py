@@ -133,12 +133,36 @@ class Place:
 
 
 def completed(kind: Kind, spec: Wire) -> Wire:
-    """A spec with what a field inside it asks for beside it: a model that writes and the loss that it is trained by."""
+    """A spec with what a field inside it asks for beside it: a model that writes and the loss that it is trained by, say."""
+    if kind == Kind.DATA_PIPELINE:
+        return _completed_pipeline(spec)
     if kind == Kind.TRAIN_JOB and (spec["model"] or {}).get("builtin") == "LanguageModel":
         return {"loss": {"nextToken": {}}} | spec
     if kind == Kind.TRAIN_JOB and (spec.get("loss") or {}).get("nextToken") is not None:
         return spec | {"model": {"builtin": "LanguageModel"}}
     return spec
+
+
+def _completed_pipeline(spec: Wire) -> Wire:
+    """With a Stream for alerts, a window for what is detected, and the time of what falls into a window."""
+    streaming = {"mode": "Stream", "source": {"http": {}}} if spec.get("alerts") else {}
+    steps = [_fitting(step) for step in spec.get("steps") or ()]
+    if any(step.get("detect") is not None for step in steps):
+        steps.append({"window": MINIMAL[windows.Window]})
+    if any(step.get("window") is not None for step in steps):
+        return spec | streaming | {"steps": steps, "eventTime": MINIMAL[windows.EventTime]}
+    return spec | streaming
+
+
+def _fitting(step: Wire) -> Wire:
+    """A window at least as long as its distance, and a score of enough values, where only one of the two is given."""
+    gaussian = (step.get("detect") or {}).get("gaussian") or {}
+    if gaussian.keys() in ({"atLeast"}, {"last"}):
+        return {"detect": step["detect"] | {"gaussian": {"atLeast": 2, "last": 10_000} | gaussian}}
+    window = step.get("window") or {}
+    distance = window.get("everySeconds")
+    longer = isinstance(distance, int) and window == MINIMAL[windows.Window] | {"everySeconds": distance}
+    return {"window": window | {"seconds": min(distance, 2_592_000)}} if longer and distance > 11 else step
 
 
 def manifest(kind: Kind, spec: Any, **metadata: Any) -> Wire:

@@ -87,14 +87,15 @@ EXAMPLES: dict[type[Model], dict[str, tuple[list[Wire], list[Wire]]]] = {
         ),
         "a detect needs a window before it": (
             [TIMED | {"steps": [WINDOW, {"fillMissing": {"column": "n", "value": "0"}}, DETECT]}],
-            [TIMED | {"steps": [DETECT]}, TIMED | {"steps": [DETECT, WINDOW]}],
+            [TIMED | {"steps": [DETECT]}],
         ),
         "alerts are a Stream's; a Batch has its result in the table": (
             [STREAM | {"alerts": [ALERT]}, PIPELINE | {"alerts": []}, STREAM],
             [PIPELINE | {"alerts": [ALERT]}],
         ),
     },
-    Webhook: ADDRESSES | {
+    Webhook: {
+        PLAIN_ADDRESS.message: (KEPT_SERVERS, BROKEN_SERVERS),
         "set exactly one of uri, secret": (
             [{"uri": "https://alerts.example.com/hot"}, {"secret": SECRET}],
             [{}, {"uri": "https://alerts.example.com/hot", "secret": SECRET}],
@@ -124,7 +125,7 @@ EXAMPLES: dict[type[Model], dict[str, tuple[list[Wire], list[Wire]]]] = {
     GaussianScore: {
         "atLeast must be at most last": (
             [{}, {"last": 2, "atLeast": 2}, {"last": 64}],
-            [{"last": 8}, {"last": 20, "atLeast": 21}],
+            [{"last": 8, "atLeast": 16}, {"last": 20, "atLeast": 21}],
         )
     },
     Tokenize: {
