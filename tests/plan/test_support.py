@@ -23,6 +23,15 @@ def test_trials_are_not_tracked() -> None:
     assert refused.startswith("spec.template.tracking is not built yet")
 
 
+def test_searches_do_not_recur_yet() -> None:
+    """A trigger in a search's template would do nothing."""
+    template = {"dataset": {"pipeline": "digits"}, "model": {"builtin": "Perceptron"}, "epochs": 1}
+    trigger = {"newVersion": {}}
+    assert missing_support(train_job(trigger=trigger)) is None
+    refused = missing_support(tune_job(template=template | {"trigger": trigger})) or ""
+    assert refused.startswith("spec.template.trigger is not built yet")
+
+
 def test_names_cannot_be_redacted_yet() -> None:
     """A pipeline that its user takes for private would let them through."""
     step = {"redact": {"entities": ["Email"]}}

@@ -10,6 +10,7 @@ from headrace.api.credentials import NO_CREDENTIALS
 from headrace.api.job import RunPolicy
 from headrace.api.keys import Key
 from headrace.api.pods import SecretKey, Workers
+from headrace.api.recurrence import Cron
 from headrace.api.steps import Fraction, Step
 from headrace.api.tracking import PLAIN_ADDRESS, ServerAddress
 from headrace.api.windows import EventTime
@@ -213,10 +214,11 @@ class DataPipelineSpec(RunPolicy):
         "What of a Stream's result is told at once.", edit=Edit.NEXT_ATTEMPT, default=(), max_length=32
     )
     quarantine: Quarantine = setting("What happens to bad records.", edit=Edit.NEW_RUN, default=Quarantine())
-    schedule: str | None = setting(
-        "When the pipeline runs again, in cron's five fields and UTC.",
-        edit=Edit.IN_PLACE, default=None, max_length=128, pattern=r"^([A-Za-z0-9*/,-]+ ){4}[A-Za-z0-9*/,-]+$",
-    )  # fmt: skip
+    schedule: Cron | None = setting(
+        "When the pipeline runs again, in cron's five fields and UTC. The first run is at once; a moment that comes while a run is under way is missed, and counted.",
+        edit=Edit.IN_PLACE,
+        default=None,
+    )
     seed: int = setting("Where every random choice starts.", edit=Edit.NEW_RUN, default=0, ge=0, le=2**31 - 1)
     rules = (
         Rule(
@@ -233,6 +235,11 @@ class DataPipelineSpec(RunPolicy):
             "self.steps.filter(s, has(s.split)).size() <= 1 && self.steps.filter(s, has(s.window)).size() <= 1 && self.steps.filter(s, has(s.detect)).size() <= 1",
             "steps may hold at most one split, one window and one detect",
             _at_most_one,
+        ),
+        Rule(
+            "self.mode != 'Stream' || !has(self.schedule)",
+            "a Stream never ends, and cannot run again; remove schedule",
+            lambda s: s.mode != Mode.STREAM or s.schedule is None,
         ),
         Rule(
             "!self.steps.exists(s, has(s.window)) || has(self.eventTime)",

@@ -11,6 +11,7 @@ from pydantic import Field
 from headrace.api.artifacts import DatasetVersion, ModelVersion, StartingWeights
 from headrace.api.base import Model
 from headrace.api.meta import Condition, Time
+from headrace.api.recurrence import ScheduleStatus
 from headrace.api.run_report import (
     BestTrial,
     CheckpointReference,
@@ -126,6 +127,7 @@ class DataPipelineStatus(RunStatus):
     scale: Annotated[
         StreamScale | None, Field(description="How many workers a Stream has, where workers.desired does not say.")
     ] = None
+    schedule: Annotated[ScheduleStatus | None, Field(description="Where the schedule is.")] = None
     dataset: Annotated[DatasetVersion | None, Field(description="The newest finished version.")] = None
     records: Annotated[Records | None, Field(description="Where every record went.")] = None
     stream: Annotated[StreamProgress | None, Field(description="How far a Stream is.")] = None

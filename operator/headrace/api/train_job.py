@@ -12,6 +12,7 @@ from headrace.api.job import Checkpoints, Recovery, RunPolicy
 from headrace.api.loss import CrossEntropy, Loss
 from headrace.api.optimizer import GradientClipping, Optimizer
 from headrace.api.pods import Workers
+from headrace.api.recurrence import Trigger
 from headrace.api.tracking import Tracking
 
 
@@ -394,6 +395,11 @@ class TrainJobSpec(RunPolicy):
     )
     workers: Workers = setting("How many workers train.", edit=Edit.IN_PLACE, default=Workers())
     checkpoints: Checkpoints = setting("What is saved, how often.", edit=Edit.IMMUTABLE, default=Checkpoints())
+    trigger: Trigger | None = setting(
+        "What makes the job run again by itself once a run has finished, as dataset.version Latest is then; absent, only an edit does.",
+        edit=Edit.IN_PLACE,
+        default=None,
+    )
     rollout: Rollout | None = setting("Where the finished model is offered.", edit=Edit.IN_PLACE, default=None)
     tracking: Tracking | None = setting(
         "Where else a run is tracked: its curve, parameters and lineage.", edit=Edit.NEW_RUN, default=None

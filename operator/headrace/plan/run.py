@@ -12,10 +12,11 @@ from headrace.api.crds import PLURALS
 from headrace.api.edits import spec_digest
 from headrace.api.objects import RunObject
 from headrace.api.run_report import LOST_HEAD, Hangs, ReportPhase
-from headrace.api.status import FINISHED, Incident, Phase, RunStatus
+from headrace.api.status import FINISHED, DataPipelineStatus, Incident, Phase, RunStatus
 from headrace.plan import gang, labels, run_conditions
 from headrace.plan.names import short_digest
 from headrace.plan.recovery import Ending, Outcome, backoff_seconds, describe_worker, judge_head
+from headrace.plan.recurrence import has_newer_data, recurs, timed, triggers_at
 from headrace.plan.room import gives_back_at, pause_seconds
 from headrace.plan.run_children import converge
 from headrace.plan.run_kind import RunKind, Waiting
@@ -72,8 +73,15 @@ def decide(kind: RunKind, observed: Observed, now: datetime) -> tuple[RunStatus,
         # A new run and its start are two decisions that can be saved as one: nothing is acted on in between.
         fresh = resource.model_copy(update={"status": _new_run(kind, observed, digest)})
         return decide(kind, replace(observed, object=fresh), now)
+    timely, starts = timed(resource, now)
     if status.phase in FINISHED:
-        return status, None
+        if starts or has_newer_data(observed, now):
+            ended = resource.model_copy(update={"status": timely})
+            fresh = resource.model_copy(update={"status": _new_run(kind, replace(observed, object=ended), digest)})
+            return decide(kind, replace(observed, object=fresh), now)
+        return timely, None
+    resource = resource.model_copy(update={"status": timely})
+    observed, status = replace(observed, object=resource), resource.status
     if status.phase == Phase.SUSPENDING:
         return (_suspended(status, now), None) if not _live(observed.pods) else (status, None)
     if spec.suspend:
@@ -111,7 +119,7 @@ def _new_run(kind: RunKind, observed: Observed, digest: str) -> RunStatus:
     folder = f"{observed.settings.storage_root.rstrip('/')}/{resource.metadata.namespace}/{PLURALS[resource.key.kind]}"
     storage = f"{folder}/{resource.metadata.name}-{short_digest(resource.metadata.uid)}/run-{number}"
     # What an endless run made grows: the version of the run before is not this one's.
-    lasting = () if kind.is_endless(resource.spec) else ("dataset", "model")
+    lasting = () if kind.is_endless(resource.spec) else ("dataset", "model", "schedule")
     kept = {name: getattr(before, name) for name in lasting if name in type(before).model_fields}
     return type(before)(run=number, attempt=1, digest=digest, storage=storage, conditions=before.conditions, **kept)
 
@@ -356,9 +364,13 @@ def _look_again(kind: RunKind, observed: Observed, now: datetime) -> float | Non
     assert isinstance(resource, RunObject)
     status, spec = resource.status, resource.spec
     moments: list[datetime] = []
+    if isinstance(status, DataPipelineStatus) and status.schedule:
+        moments.append(status.schedule.next)
     if status.phase in FINISHED:
-        if spec.ttl_seconds_after_finished is not None and status.completion_time:
+        if spec.ttl_seconds_after_finished is not None and status.completion_time and not recurs(resource):
             moments.append(status.completion_time + timedelta(seconds=spec.ttl_seconds_after_finished))
+        if (again := triggers_at(resource)) and again > now:
+            moments.append(again)
     else:
         if status.retry_at and status.phase == Phase.PENDING:
             moments.append(status.retry_at)

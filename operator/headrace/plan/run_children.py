@@ -16,6 +16,7 @@ from headrace.plan import gang, labels, manifests
 from headrace.plan.isolation import network_policy
 from headrace.plan.manifests import Container, Owner
 from headrace.plan.names import attempt_name, child_name, worker_place
+from headrace.plan.recurrence import recurs
 from headrace.plan.run_kind import RunKind
 from headrace.plan.values import Action, Create, Delete, DeleteSelf, Observed, Pod, PodPhase, Raw
 
@@ -43,6 +44,8 @@ def converge(kind: RunKind, observed: Observed, now: datetime) -> tuple[Action, 
 
 
 def _outlived(resource: RunObject, now: datetime) -> bool:
+    if recurs(resource):
+        return False
     seconds, finished = resource.spec.ttl_seconds_after_finished, resource.status.completion_time
     return seconds is not None and finished is not None and now >= finished + timedelta(seconds=seconds)
 

@@ -53,8 +53,6 @@ def _pipeline(spec: DataPipelineSpec) -> str | None:
         return f"spec.sink.{spec.sink.chosen_field} is not built yet; use delta"
     if spec.event_time or spec.alerts:
         return "spec.eventTime is not built yet; remove it"
-    if spec.schedule:
-        return "spec.schedule is not built yet; remove it"
     for place, step in enumerate(spec.steps):
         if step.chosen not in STEPS:
             return f"spec.steps[{place}].{step.chosen_field} is not built yet; remove the step"
@@ -82,6 +80,8 @@ def _tune(spec: TuneJobSpec) -> str | None:
         return "spec.template.workers.max above 1 is not built yet: a trial runs in one worker; set it to 1"
     if spec.template.model.from_:
         return "spec.template.model.from is not built yet: trials start anew; remove it"
+    if spec.template.trigger:
+        return "spec.template.trigger is not built yet: a search does not run again by itself; remove it"
     if spec.template.tracking:
         return "spec.template.tracking is not built yet: trials are not tracked; remove it"
     return _train(spec.template, "spec.template")

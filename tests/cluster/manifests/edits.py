@@ -22,7 +22,7 @@ RUN = {
 }
 FULL: dict[Kind, Wire] = {
     Kind.DATA_PIPELINE: MINIMAL[spec_model(Kind.DATA_PIPELINE)] | RUN | {"schedule": "0 3 * * *", "steps": [{"scale": {"column": "x"}}]},
-    Kind.TRAIN_JOB: TRAIN | RUN | {"rollout": {"endpoint": "a"}, "tracking": {"weightsAndBiases": {"project": "a", "secret": "b"}}, "model": {"builtin": "Perceptron", "parameters": {"width": 8}},
+    Kind.TRAIN_JOB: TRAIN | RUN | {"rollout": {"endpoint": "a"}, "tracking": {"weightsAndBiases": {"project": "a", "secret": "b"}}, "trigger": {"newVersion": {"pauseSeconds": 5}}, "model": {"builtin": "Perceptron", "parameters": {"width": 8}},
         "microBatchSize": 8, "gradientClipping": {}, "activationCheckpointing": {"modules": ["a"]},
         "loop": {"module": "package.loop:train"}},
     Kind.TUNE_JOB: MINIMAL[spec_model(Kind.TUNE_JOB)] | RUN | {"rollout": {"endpoint": "a"}, "earlyStopping": {"median": {}}},
@@ -52,7 +52,7 @@ RUN_EDITS: list[Wire] = [
 EDITS: dict[Kind, list[Wire]] = {
     Kind.DATA_PIPELINE: [
         *RUN_EDITS,
-        {"mode": "Stream", "source": {"http": {}}, "steps": []},
+        {"mode": "Stream", "source": {"http": {}}, "steps": [], "schedule": None},
         {"source": {"sample": {"name": "Wine"}}},
         {"source": {"sample": {"name": "PythonSource"}}},
         {"steps": []},
@@ -73,6 +73,8 @@ EDITS: dict[Kind, list[Wire]] = {
     Kind.TRAIN_JOB: [
         *RUN_EDITS,
         {"dataset": {"pipeline": "other"}},
+        {"trigger": {"newVersion": {}}},
+        {"trigger": None},
         {"model": {"builtin": "ImageClassifier", "parameters": {"width": 8}}},
         {"model": {"builtin": "Perceptron", "parameters": {"depth": 8}}},
         {"loop": {"module": "package.other:train"}},

@@ -1,6 +1,7 @@
 """For each rule of each model, values that keep it and values that break it, in every place where the model stands."""
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import get_args
 
 from headrace.api.base import Model, OneOf
@@ -80,6 +81,10 @@ EXAMPLES: dict[type[Model], dict[str, tuple[list[Wire], list[Wire]]]] = {
                 TIMED | {"steps": [WINDOW, WINDOW]},
                 TIMED | {"steps": [WINDOW, DETECT, DETECT]},
             ],
+        ),
+        "a Stream never ends, and cannot run again; remove schedule": (
+            [STREAM, PIPELINE | {"schedule": "0 3 * * *"}],
+            [STREAM | {"schedule": "0 3 * * *"}],
         ),
         "a window needs eventTime.column: when a record happened": (
             [TIMED | {"steps": [WINDOW]}, PIPELINE | {"steps": [{"normalizeText": {}}]}, TIMED],
@@ -250,7 +255,7 @@ def examples(model: type[Model]) -> dict[str, tuple[list[Wire], list[Wire]]]:
     choices = [
         {field.alias or name: MINIMAL.get(_plain(field.annotation), {})} for name, field in model.model_fields.items()
     ]
-    return {model.all_rules()[0].message: (choices, [{}, choices[0] | choices[1]])}
+    return {model.all_rules()[0].message: (choices, [{}, *(one | other for one, other in pairwise(choices))])}
 
 
 def _plain(annotation: object) -> type[Model]:
