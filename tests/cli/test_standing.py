@@ -38,6 +38,12 @@ def test_a_stream_that_does_what_it_should_is_not_waited_for(pipeline, condition
     assert _standing(stream) == expected
 
 
+def test_what_happens_again_is_not_done(pipeline):
+    """Its run is over, and another will start while somebody stays."""
+    again = pipeline("digits", {"schedule": "0 3 * * *"}, phase=Phase.COMPLETE)
+    assert _standing(again) == Standing.SERVING
+
+
 def test_an_edit_that_was_not_looked_at_is_work(pipeline):
     """A Complete status of an older generation says nothing about the edit."""
     assert _standing(pipeline(phase=Phase.COMPLETE, observed_generation=0)) == Standing.WORKING

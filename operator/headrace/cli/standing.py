@@ -11,6 +11,7 @@ from headrace.api.objects import DataPipeline, HeadraceObject, InferenceEndpoint
 from headrace.api.status import EndpointPhase, Phase
 from headrace.plan.conditions import holds
 from headrace.plan.dependents import learns_from, offers_to, starts_from
+from headrace.plan.recurrence import recurs
 
 Objects = Mapping[ObjectKey, HeadraceObject]
 
@@ -38,7 +39,8 @@ def standing(resource: HeadraceObject, objects: Objects) -> Standing:
         return _endpoint(resource, objects)
     match resource.status.phase:
         case Phase.COMPLETE:
-            return Standing.DONE
+            # What happens again by itself needs somebody who stays.
+            return Standing.SERVING if recurs(resource) else Standing.DONE
         case Phase.FAILED:
             return Standing.FAILED
         case Phase.SUSPENDED:
