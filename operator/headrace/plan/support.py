@@ -22,6 +22,8 @@ STEPS = frozenset(
         "tokenize",
         "split",
         "augment",
+        "window",
+        "detect",
     }
 )
 SINKS = frozenset({"delta"})
@@ -51,8 +53,6 @@ def _pipeline(spec: DataPipelineSpec) -> str | None:
         return f"spec.source.{spec.source.chosen_field} is not built yet; use files or sample"
     if spec.sink.chosen not in SINKS:
         return f"spec.sink.{spec.sink.chosen_field} is not built yet; use delta"
-    if spec.event_time or spec.alerts:
-        return "spec.eventTime is not built yet; remove it"
     for place, step in enumerate(spec.steps):
         if step.chosen not in STEPS:
             return f"spec.steps[{place}].{step.chosen_field} is not built yet; remove the step"

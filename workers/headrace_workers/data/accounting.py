@@ -19,13 +19,13 @@ def added(one: Records, other: Records) -> Records:
 
 
 def require_balanced(records: Records) -> None:
-    """Raises RecordsLost unless read = written + filtered + duplicates + quarantined."""
-    found = records.written + records.filtered + records.duplicates + records.quarantined
+    """Raises RecordsLost unless read = written + filtered + duplicates + quarantined + late + held."""
+    found = records.written + records.filtered + records.duplicates + records.quarantined + records.late + records.held
     if found != records.read:
         raise RunFault(
             "RecordsLost",
             f"{records.read} records were read but {found} were accounted for ({records.written} written, {records.filtered} filtered, "
-            f"{records.duplicates} duplicates, {records.quarantined} quarantined); nothing was committed: please report this as a bug",
+            f"{records.duplicates} duplicates, {records.quarantined} quarantined, {records.late} late, {records.held} held); nothing was committed: please report this as a bug",
         )
 
 

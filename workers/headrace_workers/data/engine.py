@@ -82,6 +82,7 @@ def prepare(plan: Plan, storage: Folder, spread: Spread, tell: Tell, seal: bytes
     folder_name = sealed.folder_name(f"{STAGES}/{plan.key[:16]}", seal)
     folder = SealedFolder(storage.sub(folder_name).uri, seal)
     decision, account, first_bad, content = Decision(()), Records(), "", list[str]()
+    collapsed = 0
     fitted: dict[str, tuple[FittedStep, ...]] = {}
     manifests: list[Manifest] = []
     for stage in plan.stages:
@@ -92,6 +93,7 @@ def prepare(plan: Plan, storage: Folder, spread: Spread, tell: Tell, seal: bytes
         ]
         manifests = _done(spread, assignments, partial(_tell_total, tell, stage.title, account))
         account = total((account, *(manifest.records for manifest in manifests)))
+        collapsed += sum(manifest.collapsed for manifest in manifests)
         first_bad = first_bad or next((manifest.first_bad for manifest in manifests if manifest.first_bad), "")
         content = content or [manifest.content for manifest in manifests]
         require_read(account, plan.spec.source)
@@ -100,7 +102,7 @@ def prepare(plan: Plan, storage: Folder, spread: Spread, tell: Tell, seal: bytes
             decision = _decision(stage, folder, manifests)
             fitted[stage.closes.context.place] = decision.fitted
     rows = sum(manifest.rows for manifest in manifests)
-    account = account.model_copy(update={"written": rows - account.augmented})
+    account = account.model_copy(update={"written": rows - account.augmented + collapsed})
     require_some(account)
     require_balanced(account)
     first = next(

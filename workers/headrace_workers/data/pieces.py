@@ -25,6 +25,7 @@ class Manifest(Model):
     content: str = ""
     splits: dict[str, int] = {}
     classes: tuple[int | str, ...] | None = None
+    collapsed: int = 0
 
 
 def name_of(stage: int, shard: int) -> str:

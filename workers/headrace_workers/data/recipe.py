@@ -19,6 +19,7 @@ from headrace_workers.data.steps.step import Context
 from headrace_workers.faults import RunFault
 
 TYPES = "types"
+EVENT_TIME = "event_time"
 SHARED = ("normalizing.py", "preprocessing.py", "tokenizing.py")
 """Code outside of this package that the result depends on."""
 CHANGES_ROWS = ("validate_", "filter", "deduplicate", "split")
@@ -53,9 +54,9 @@ def works(spec: DataPipelineSpec) -> tuple[Work, ...]:
     if spec.mode is Mode.STREAM:
         raise RunFault("NotSupported", "mode Stream is not available in this version; use mode Batch")
     is_private = any(step.chosen in PRIVATE for step in spec.steps)
-    steps = tuple(_work(index, step, spec.seed, is_private) for index, step in enumerate(spec.steps))
+    steps = tuple(_work(index, step, spec, is_private) for index, step in enumerate(spec.steps))
     _require_order(steps)
-    return (*_typing(spec, is_private), *steps)
+    return (*_typing(spec, is_private), *_timing(spec, is_private), *steps)
 
 
 def _typing(spec: DataPipelineSpec, is_private: bool) -> tuple[Work, ...]:
@@ -65,7 +66,13 @@ def _typing(spec: DataPipelineSpec, is_private: bool) -> tuple[Work, ...]:
     return (Work(TYPES, files.format, Context("source", spec.seed, is_private)),)
 
 
-def _work(index: int, step: Step, seed: int, is_private: bool) -> Work:
+def _timing(spec: DataPipelineSpec, is_private: bool) -> tuple[Work, ...]:
+    if spec.event_time is None:
+        return ()
+    return (Work(EVENT_TIME, spec.event_time, Context("eventTime", spec.seed, is_private)),)
+
+
+def _work(index: int, step: Step, spec: DataPipelineSpec, is_private: bool) -> Work:
     name = step.chosen
     spelled = type(step).model_fields[name].alias or name
     place = f"steps[{index}].{spelled}"
@@ -78,7 +85,8 @@ def _work(index: int, step: Step, seed: int, is_private: bool) -> Work:
         place, missing = f"{place}.languages", True
     if missing:
         raise RunFault("NotSupported", f"{place} is not available in this version; remove it from the pipeline's steps")
-    return Work(name, step.value, Context(place, seed, is_private))
+    column = spec.event_time.column if spec.event_time else ""
+    return Work(name, step.value, Context(place, spec.seed, is_private, column))
 
 
 def _require_order(steps: Sequence[Work]) -> None:
@@ -89,6 +97,13 @@ def _require_order(steps: Sequence[Work]) -> None:
         raise RunFault(
             "StepOrder",
             f"{late[0].context.place} comes after {altered.context.place}; put it before, so that it sees source records only",
+        )
+    window = next((index for index, work in enumerate(steps) if work.name == "window"), len(steps))
+    early = next((work for work in steps[:window] if work.name in ("detect", "split", "augment")), None)
+    if early and window < len(steps):
+        raise RunFault(
+            "StepOrder",
+            f"{early.context.place} comes before {steps[window].context.place}, of whose records nothing but windows are left; put it after",
         )
     learns = next((work for work in steps if work.name == "tokenize"), None)
     hides = [work for work in steps[steps.index(learns) + 1 :] if work.hides] if learns else []
@@ -138,7 +153,8 @@ def _recipe(spec: DataPipelineSpec, *, with_addresses: bool) -> dict[str, Any]:
     source = spec.source.wire()
     if not with_addresses and spec.source.files:
         source = {"files": {"format": source["files"]["format"]}}
-    return {"source": source, "steps": [step.wire() for step in spec.steps], "seed": spec.seed}
+    timed = {"eventTime": spec.event_time.wire()} if spec.event_time else {}
+    return {"source": source, "steps": [step.wire() for step in spec.steps], "seed": spec.seed, **timed}
 
 
 def _digest(*parts: Any) -> str:

@@ -80,6 +80,7 @@ def run(assignment: Assignment) -> Manifest | Failed:
 class _Progress:
     records: Records = field(default_factory=Records)
     rows_in: int = 0
+    collapsed: int = 0
     splits: dict[str, int] = field(default_factory=dict)
     classes: set[int | str] | None = field(default_factory=set)
 
@@ -105,6 +106,7 @@ def _made(assignment: Assignment, folder: Folder) -> Manifest:
                     augmented=outcome.augmented,
                 ),
             )
+            progress.collapsed += outcome.collapsed
             last = outcome.table
         progress.rows_in += table.num_rows
         writer.add(last)
@@ -122,6 +124,7 @@ def _made(assignment: Assignment, folder: Folder) -> Manifest:
             if stage.number
             else sources.reader(assignment.source).digest(assignment.source, assignment.shard),
             splits=progress.splits,
+            collapsed=progress.collapsed,
             classes=None if progress.classes is None else tuple(sorted(progress.classes)),
         )
     )

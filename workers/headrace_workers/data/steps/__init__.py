@@ -11,7 +11,9 @@ from headrace.api.steps import Step
 from headrace_workers.data.steps import (
     augment_image,
     deduplicate,
+    detect,
     encrypt_columns,
+    event_time,
     fill_missing,
     filter_records,
     hash_columns,
@@ -22,6 +24,7 @@ from headrace_workers.data.steps import (
     tokenize_text,
     types,
     validate,
+    window,
 )
 from headrace_workers.data.steps.step import Barrier, Context, MapStep, Outcome, PrivateStep
 
@@ -32,6 +35,7 @@ REWRITING: Mapping[str, PrivateStep] = {**PRIVATE, "normalize_text": normalize_t
 """What changes values of single records, on which it depends what is hidden, and as what."""
 
 MAPS: Mapping[str, MapStep] = {
+    "event_time": event_time,
     "validate_": validate,
     "fill_missing": fill_missing,
     "normalize_text": normalize_text,
@@ -46,6 +50,8 @@ BARRIERS: Mapping[str, Barrier] = {
     "scale": scale,
     "tokenize": tokenize_text,
     "types": types,
+    "window": window,
+    "detect": detect,
 }
 
 

@@ -22,6 +22,8 @@ class Context:
     seed: int = 0
     is_private: bool = False
     """Whether some step of the pipeline hides values: no message quotes one then, as it may have come from any column."""
+    event_time: str = ""
+    """The column that says when a record happened."""
 
     def quoted(self, value: object) -> str:
         """A value as a message may quote it."""
@@ -37,6 +39,8 @@ class Outcome:
     filtered: int = 0
     duplicates: int = 0
     augmented: int = 0
+    collapsed: int = 0
+    """How many more records went in than came out, as rows of windows stand for them."""
 
 
 @dataclass(frozen=True)
