@@ -7,7 +7,7 @@ from headrace.api.train_job import Strategy, TrainJobSpec
 from headrace.api.tune_job import TuneJobSpec
 from headrace.plan.dependents import starts_from
 
-SOURCES = frozenset({"files", "sample"})
+SOURCES = frozenset({"files", "sample", "sql"})
 STEPS = frozenset(
     {
         "validate_",
@@ -50,7 +50,7 @@ def _pipeline(spec: DataPipelineSpec) -> str | None:
     if spec.mode == Mode.STREAM:
         return "spec.mode Stream is not built yet; use Batch"
     if spec.source.chosen not in SOURCES:
-        return f"spec.source.{spec.source.chosen_field} is not built yet; use files or sample"
+        return f"spec.source.{spec.source.chosen_field} is not built yet; use files, sample or sql"
     if spec.sink.chosen not in SINKS:
         return f"spec.sink.{spec.sink.chosen_field} is not built yet; use delta"
     for place, step in enumerate(spec.steps):
