@@ -26,7 +26,7 @@ STEPS = frozenset(
         "detect",
     }
 )
-SINKS = frozenset({"delta"})
+SINKS = frozenset({"delta", "parquet"})
 ALGORITHMS = frozenset({"random", "grid", "tpe", "gaussian_process", "cma_es", "genetic"})
 
 
@@ -52,7 +52,7 @@ def _pipeline(spec: DataPipelineSpec) -> str | None:
     if spec.source.chosen not in SOURCES:
         return f"spec.source.{spec.source.chosen_field} is not built yet; use files, sample or sql"
     if spec.sink.chosen not in SINKS:
-        return f"spec.sink.{spec.sink.chosen_field} is not built yet; use delta"
+        return f"spec.sink.{spec.sink.chosen_field} is not built yet; use delta or parquet"
     for place, step in enumerate(spec.steps):
         if step.chosen not in STEPS:
             return f"spec.steps[{place}].{step.chosen_field} is not built yet; remove the step"
