@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Steps of data against floors and peers that are measured in the same run: redaction, and near duplicates (near_duplicates.py).
+"""Steps of data against floors and peers that are measured in the same run: redaction, near duplicates (near_duplicates.py), and plain cleaning (cleaning.py).
 
 10,000 rows by Faker in 23 locales, with cards, accounts, addresses and telephone numbers in known places among dates,
 prices and numbers. The floors are one pass of Python's `re` for each kind, without any check, and, where a Python with it
@@ -20,6 +20,7 @@ from pathlib import Path
 import pyarrow as pa
 
 sys.path.insert(0, str(Path(__file__).parent))
+from cleaning import measure as cleaning_of_texts
 from interval import Judge
 from near_duplicates import MEGABYTES, measure
 from private_rows import KINDS, Row, rows
@@ -112,6 +113,7 @@ def main() -> int:
     parts: dict[str, Callable[[argparse.Namespace], bool]] = {
         "redaction": redaction,
         "near-duplicates": near_duplicates,
+        "cleaning": cleaning,
     }
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--presidio", metavar="PYTHON", help="a Python that has presidio-analyzer")
@@ -129,6 +131,13 @@ def near_duplicates(given: argparse.Namespace) -> bool:
     """Whether a bound is missed."""
     judge = Judge()
     measure(judge, given.megabytes)
+    return judge.missed
+
+
+def cleaning(given: argparse.Namespace) -> bool:
+    """Whether a bound is missed."""
+    judge = Judge()
+    cleaning_of_texts(judge)
     return judge.missed
 
 

@@ -21,6 +21,7 @@ from headrace_workers.data.fitted import in_order, made_of_text
 from headrace_workers.data.images import shape_of
 from headrace_workers.data.pieces import Manifest
 from headrace_workers.data.sealed import SealedFolder
+from headrace_workers.data.sources import files
 from headrace_workers.data.sources.shard import Shard
 from headrace_workers.data.spread import Spread
 from headrace_workers.data.stage import Stage, stages
@@ -83,8 +84,10 @@ class Plan:
 
 def planned(spec: DataPipelineSpec) -> Plan:
     """The plan of a spec; RunFault if it cannot be done or there is nothing to read."""
-    made = stages(recipe.works(spec))
+    recipe.works(spec)
     shards = sources.reader(spec.source).shards(spec.source)
+    typed = spec.source.files is not None and files.have_one_schema(spec.source, shards)
+    made = stages(recipe.works(spec, typed=typed))
     return Plan(spec, shards, made, recipe.plan_key(spec, shards))
 
 

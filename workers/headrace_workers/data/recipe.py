@@ -49,14 +49,18 @@ class Work:
         return self.name in BARRIERS
 
 
-def works(spec: DataPipelineSpec) -> tuple[Work, ...]:
-    """The spec's works in order; RunFault NotSupported or StepOrder for what cannot be done."""
+def works(spec: DataPipelineSpec, *, typed: bool = False) -> tuple[Work, ...]:
+    """The spec's works in order; RunFault NotSupported or StepOrder for what cannot be done.
+
+    Where the source's columns are `typed` already, nothing has to be read to find that out.
+    """
     if spec.mode is Mode.STREAM:
         raise RunFault("NotSupported", "mode Stream is not available in this version; use mode Batch")
     is_private = any(step.chosen in PRIVATE for step in spec.steps)
     steps = tuple(_work(index, step, spec, is_private) for index, step in enumerate(spec.steps))
     _require_order(steps)
-    return (*_typing(spec, is_private), *_timing(spec, is_private), *steps)
+    typing = () if typed else _typing(spec, is_private)
+    return (*typing, *_timing(spec, is_private), *steps)
 
 
 def _typing(spec: DataPipelineSpec, is_private: bool) -> tuple[Work, ...]:

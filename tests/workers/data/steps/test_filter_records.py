@@ -5,6 +5,8 @@ import pytest
 
 from headrace.api.steps import Filter
 from headrace_workers.data.steps import filter_records
+from headrace_workers.data.steps.filter_records import word_counts
+from tests.workers.test_normalizing import texts
 
 TABLE = pa.table({"text": pa.array(["", "one", " two words ", "now three words", None], pa.string())})
 
@@ -22,3 +24,12 @@ def test_keeps_texts_of_the_right_length(settings: Filter, kept: list[str | None
     outcome = filter_records.apply(TABLE, settings)
     assert outcome.table["text"].to_pylist() == kept
     assert outcome.filtered == 5 - len(kept)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_words_are_what_python_splits(seed: int) -> None:
+    """Whatever the white space is, and wherever a batch was cut."""
+    text = texts(seed)
+    expected = [len((value or "").split()) for value in text.to_pylist()]
+    assert word_counts(text).to_pylist() == expected
+    assert word_counts(text.slice(37, 90)).to_pylist() == expected[37:127]

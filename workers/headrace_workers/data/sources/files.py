@@ -54,6 +54,14 @@ def read(source: Source, shard: Shard) -> Iterator[Batch]:
         yield from FORMATS[source.value.format](opened, shard.name)
 
 
+def have_one_schema(source: Source, listed: Sequence[Shard]) -> bool:
+    """Whether all files say themselves, and the same, of which types their columns are."""
+    if source.value.format is not FileFormat.PARQUET:
+        return False
+    first = parquet_file.schema_of(listed[0].uri)
+    return first is not None and all(parquet_file.schema_of(shard.uri) == first for shard in listed[1:])
+
+
 def digest(source: Source, shard: Shard) -> str:
     """The SHA-256 of the file's name and bytes."""
     hashed = hashlib.sha256(shard.name.encode() + b"\0")

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import BinaryIO
 
+import fsspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -12,6 +13,16 @@ from headrace_workers.data.sources.shard import Batch
 from headrace_workers.faults import RunFault
 
 BATCH_ROWS = 65_536
+
+
+def schema_of(uri: str) -> pa.Schema | None:
+    """The file's schema, of its footer; None where it cannot be read, or leaves a type open."""
+    try:
+        with fsspec.open(uri, "rb") as opened:
+            schema = pq.read_schema(opened)
+    except (pa.ArrowInvalid, OSError):
+        return None
+    return None if any(pa.types.is_null(field.type) for field in schema) else schema.remove_metadata()
 
 
 def read(opened: BinaryIO, name: str) -> Iterator[Batch]:
