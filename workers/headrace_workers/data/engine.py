@@ -52,7 +52,7 @@ class Prepared:
         """The records in the order of the source, each with id and split."""
         for manifest in self._manifests:
             for table in pieces.batches(self._folder, manifest):
-                yield from _with_split(table).cast(self.schema).to_batches()
+                yield from with_split(table).cast(self.schema).to_batches()
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ def prepare(plan: Plan, storage: Folder, spread: Spread, tell: Tell, seal: bytes
     require_some(account)
     require_balanced(account)
     first = next(
-        _with_split(table) for manifest in manifests for table in pieces.batches(folder, manifest) if table.num_rows
+        with_split(table) for manifest in manifests for table in pieces.batches(folder, manifest) if table.num_rows
     )
     steps = in_order(recipe.works(plan.spec), fitted)
     return Prepared(
@@ -191,7 +191,7 @@ def _decision(stage: Stage, folder: Folder, manifests: Sequence[Manifest]) -> De
     return BARRIERS[stage.closes.name].decide(measured, stage.closes.settings, stage.closes.context)
 
 
-def _with_split(table: pa.Table) -> pa.Table:
+def with_split(table: pa.Table) -> pa.Table:
     """The table as others read it: id and split first; a pipeline without split has training records only."""
     if "split" not in table.column_names:
         table = table.append_column("split", pa.array(["train"] * table.num_rows, pa.string()))

@@ -11,7 +11,7 @@ from importlib import resources
 from importlib.resources.abc import Traversable
 from typing import Any
 
-from headrace.api.data_pipeline import DataPipelineSpec, FileFormat, Mode
+from headrace.api.data_pipeline import DataPipelineSpec, FileFormat
 from headrace.api.steps import Entity, Step
 from headrace_workers.data.sources.shard import Shard
 from headrace_workers.data.steps import BARRIERS, MAPS, PRIVATE, REWRITING
@@ -51,8 +51,6 @@ class Work:
 
 def works(spec: DataPipelineSpec) -> tuple[Work, ...]:
     """The spec's works in order; RunFault NotSupported or StepOrder for what cannot be done."""
-    if spec.mode is Mode.STREAM:
-        raise RunFault("NotSupported", "mode Stream is not available in this version; use mode Batch")
     is_private = any(step.chosen in PRIVATE for step in spec.steps)
     steps = tuple(_work(index, step, spec, is_private) for index, step in enumerate(spec.steps))
     _require_order(steps)
@@ -153,6 +151,8 @@ def _recipe(spec: DataPipelineSpec, *, with_addresses: bool) -> dict[str, Any]:
     source = spec.source.wire()
     if not with_addresses and spec.source.files:
         source = {"files": {"format": source["files"]["format"]}}
+    if not with_addresses and spec.source.kafka:
+        source = {"kafka": {"topics": source["kafka"]["topics"]}}
     timed = {"eventTime": spec.event_time.wire()} if spec.event_time else {}
     return {"source": source, "steps": [step.wire() for step in spec.steps], "seed": spec.seed, **timed}
 

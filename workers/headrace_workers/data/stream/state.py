@@ -1,0 +1,123 @@
+"""How far a Stream is: one file an epoch, in the run's storage, written before the epoch is committed to the table.
+
+The commit names the file, so that of two heads of one run only the one whose commit the table took has a valid state. An
+epoch without rows has no commit; its state names the last one that has. A file's name has its epoch and its writer;
+`writers` says which files of the quarantine are valid.
+"""
+
+import base64
+from typing import Annotated
+
+import pyarrow as pa
+from pydantic import Field
+
+from headrace.api.base import Model
+from headrace.api.run_report import Records
+from headrace_workers.data import pieces
+from headrace_workers.data.stream.duplicates import Run
+from headrace_workers.storage import Folder
+
+FOLDER = "stream"
+DIGITS = 12
+
+
+class Writer(Model):
+    """A head, and the first epoch that it wrote."""
+
+    name: str
+    begins: int
+
+
+class State(Model):
+    """All that a head must know to go on after an epoch."""
+
+    epoch: int
+    writer: str
+    follows: Annotated[
+        str | None,
+        Field(description="Where this epoch has no rows and so no commit, the state that the last commit names."),
+    ] = None
+    offsets: dict[str, int] = {}
+    records: Records = Records()
+    splits: dict[str, int] = {}
+    columns: Annotated[str, Field(description="The types of the source's columns, as an Arrow schema in base64.")] = ""
+    newest: dict[str, int] = {}
+    watermark: int | None = None
+    seen: Annotated[tuple[str, ...], Field(description="The files of what equal records are compared with.")] = ()
+    recent: Annotated[tuple[tuple[int, int], ...], Field(description="Records read and bad ones, lately.")] = ()
+    writers: tuple[Writer, ...] = ()
+    commits: int = 0
+    commit_time: str = ""
+    alerts: int = 0
+
+    @property
+    def name(self) -> str:
+        """The state's file."""
+        return named("state", self.epoch, self.writer, "json")
+
+    @property
+    def known(self) -> pa.Schema:
+        """The types of the source's columns."""
+        if not self.columns:
+            return pa.schema([("id", pa.string())])
+        return pa.ipc.read_schema(pa.py_buffer(base64.b64decode(self.columns)))
+
+    def is_valid(self, name: str) -> bool:
+        """Whether a file of an epoch belongs to this state's past: by its epoch, and by who wrote that."""
+        epoch, writer = _parsed(name)
+        wrote = [each.name for each in self.writers if each.begins <= epoch]
+        return epoch <= self.epoch and bool(wrote) and wrote[-1] == writer
+
+
+def text_of(schema: pa.Schema) -> str:
+    """A schema as a state has it."""
+    return base64.b64encode(schema.serialize().to_pybytes()).decode()
+
+
+def named(kind: str, epoch: int, writer: str, ending: str) -> str:
+    """The name of an epoch's file."""
+    return f"{kind}-{epoch:0{DIGITS}d}-{writer}.{ending}"
+
+
+def _parsed(name: str) -> tuple[int, str]:
+    parts = name.rpartition(".")[0].split("-")
+    return int(parts[-2]), parts[-1]
+
+
+class States:
+    """The states in a run's storage."""
+
+    def __init__(self, storage: Folder) -> None:
+        """Reads nothing yet."""
+        self._folder = storage.sub(FOLDER)
+
+    def write(self, state: State, run: Run | None) -> None:
+        """Writes an epoch's state, after the run that it adds to what was seen."""
+        if run is not None:
+            self._folder.write(run.name, pieces.to_bytes(run.table()))
+        self._folder.write(state.name, state.model_dump_json(exclude_defaults=True).encode())
+
+    def read(self, name: str) -> State | None:
+        """A state; None if it is not there."""
+        return State.model_validate_json(self._folder.read(name)) if name and self._folder.exists(name) else None
+
+    def latest(self, name: str) -> State | None:
+        """The state that the last commit names, or the newest of those without rows that follow it; None if all are gone."""
+        found = [state for state in [self.read(name)] if state]
+        others = (self.read(other) for other in self._folder.names() if other.startswith("state-"))
+        found.extend(state for state in others if state and state.follows == name)
+        return max(found, key=lambda state: (state.epoch, state.name), default=None)
+
+    def seen(self, state: State) -> list[Run]:
+        """The runs of what was seen."""
+        return [Run.of(name, pieces.from_bytes(self._folder.read(name))) for name in state.seen]
+
+    def forget(self, old: State, new: State) -> None:
+        """Deletes what an older state needed and a newer one does not."""
+        for name in {old.name, *old.seen} - {new.name, *new.seen}:
+            self._folder.delete(name)
+
+    def forget_others(self, state: State) -> None:
+        """Deletes every file that this state does not need: what other heads began and never committed."""
+        for name in set(self._folder.names()) - {state.name, *state.seen}:
+            self._folder.delete(name)
