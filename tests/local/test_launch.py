@@ -16,7 +16,7 @@ OBJECTS = {
     ("Secret", "token"): {"data": {"token": base64.b64encode(b"s3cret").decode()}},
 }
 WORLD = World(
-    state_dir=Path("/state"), python="/venv/bin/python", environ={"PATH": "/bin", "HEADRACE_TOKEN": "outer", "HEADRACE_PORT_HTTP": "1"},
+    state_dir=Path("/state"), python="/venv/bin/python", environ={"PATH": "/bin", "HEADRACE_TOKEN": "outer", "HEADRACE_SQL_URL": "sqlite://", "HEADRACE_PORT_HTTP": "1"},
     find=lambda kind, name: OBJECTS.get((kind, name)), resolve={"head:6379": "127.0.0.1:20001"}.get,
 )  # fmt: skip
 
@@ -60,6 +60,7 @@ def test_the_environment_of_headrace_is_inherited_but_for_what_names_a_pod():
     """PATH passes by; tokens and ports of a pod that headrace itself runs in do not."""
     seen = env()
     assert seen["PATH"] == "/bin"
+    assert seen["HEADRACE_SQL_URL"] == "sqlite://"
     assert "HEADRACE_TOKEN" not in seen
     assert "HEADRACE_PORT_HTTP" not in seen
 

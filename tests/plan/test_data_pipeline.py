@@ -36,3 +36,14 @@ def test_keys_reach_the_workers_alone() -> None:
     others = [each for each in made if each not in workers]
     assert {each["kind"] for each in others} >= {"ConfigMap", "Pod", "Secret"}
     assert "HEADRACE_KEY_" not in json.dumps(others)
+
+
+def test_a_database_is_opened_by_head_and_workers() -> None:
+    """The head lists what is there, the workers read it; the address is in neither's RunSpec."""
+    url = {"name": "database", "key": "url"}
+    source = {"sql": {"url": url, "query": "SELECT * FROM t", "key": "id"}}
+    started = with_status(pipeline(source=source), phase=Phase.PENDING, input=None)
+    made = [action.manifest for action in plan(observed(started), NOW).actions if isinstance(action, Create)]
+    for each in (each for each in made if each["kind"] == "Pod"):
+        found = [one for one in each["spec"]["containers"][0]["env"] if one["name"] == "HEADRACE_SQL_URL"]
+        assert found == [{"name": "HEADRACE_SQL_URL", "valueFrom": {"secretKeyRef": url | {"optional": True}}}]

@@ -1,5 +1,6 @@
 """Folders: whole files or none, on local disks and on a store that only puts."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -53,3 +54,21 @@ def test_no_partial_file_is_left(tmp_path: Path) -> None:
     """After a write on a local disk only the file itself is there."""
     Folder(tmp_path.as_uri()).write("a", b"1")
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_of_several_who_create_a_file_one_succeeds(tmp_path: Path) -> None:
+    """Whole, and the others are told; nothing of theirs is left."""
+    folder = Folder(f"file:{tmp_path}")
+
+    def attempt(number: int) -> bool:
+        try:
+            folder.create("a/one.json", f"{number}".encode() * 10_000)
+        except FileExistsError:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        won = [number for number, done in enumerate(pool.map(attempt, range(8))) if done]
+    assert len(won) == 1
+    assert folder.read("a/one.json") == f"{won[0]}".encode() * 10_000
+    assert folder.sub("a").names() == ["one.json"]

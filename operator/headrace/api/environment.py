@@ -46,6 +46,12 @@ PROBE_SECONDS = "HEADRACE_PROBE_SECONDS"
 KAFKA_PASSWORD = "HEADRACE_KAFKA_PASSWORD"  # noqa: S105
 """The SASL password of source.kafka."""
 
+SQL_URL = "HEADRACE_SQL_URL"
+"""The address of source.sql's database."""
+
+GIVEN = (KAFKA_PASSWORD, SQL_URL)
+"""Those that a user gives: by a Secret, or in local mode by the shell."""
+
 PORT_REPORT = "HEADRACE_PORT_REPORT"
 PORT_RAY = "HEADRACE_PORT_RAY"
 PORT_HTTP = "HEADRACE_PORT_HTTP"

@@ -25,6 +25,7 @@ EVERYWHERE = ("/tmp", "/dev/shm")  # noqa: S108
 REFERENCE = re.compile(r"\$\(([A-Za-z_][A-Za-z0-9_]*)\)")
 OURS = frozenset(
     {value for value in vars(environment).values() if isinstance(value, str) and value.startswith("HEADRACE_")}
+    - set(environment.GIVEN)
     | {POD_UID, STATE}
 )
 

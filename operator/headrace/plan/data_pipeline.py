@@ -46,7 +46,9 @@ def _payload(pipeline: DataPipeline) -> dict[str, Any]:
 
 
 def _source_secrets(spec: DataPipelineSpec) -> dict[str, SecretKey]:
-    kafka = spec.source.kafka
+    kafka, sql = spec.source.kafka, spec.source.sql
+    if sql:
+        return {environment.SQL_URL: sql.url}
     return {environment.KAFKA_PASSWORD: kafka.password} if kafka and kafka.password else {}
 
 

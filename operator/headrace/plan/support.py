@@ -7,7 +7,7 @@ from headrace.api.train_job import Strategy, TrainJobSpec
 from headrace.api.tune_job import TuneJobSpec
 from headrace.plan.dependents import starts_from
 
-SOURCES = frozenset({"files", "sample"})
+SOURCES = frozenset({"files", "sample", "sql"})
 STREAM_SOURCES = frozenset({"kafka"})
 STEPS = frozenset(
     {
@@ -27,8 +27,9 @@ STEPS = frozenset(
         "detect",
     }
 )
-STREAM_STEPS = STEPS - {"scale", "tokenize", "augment"}
-SINKS = frozenset({"delta"})
+STREAM_STEPS = STEPS - {"scale", "tokenize", "augment", "window", "detect"}
+SINKS = frozenset({"delta", "parquet"})
+STREAM_SINKS = frozenset({"delta"})
 ALGORITHMS = frozenset({"random", "grid", "tpe", "gaussian_process", "cma_es", "genetic"})
 
 
@@ -51,11 +52,9 @@ def missing_support(resource: HeadraceObject) -> str | None:
 def _pipeline(spec: DataPipelineSpec) -> str | None:
     is_stream = spec.mode == Mode.STREAM
     if spec.source.chosen not in (STREAM_SOURCES if is_stream else SOURCES):
-        return f"spec.source.{spec.source.chosen_field} is not built yet for mode {spec.mode}; use {'kafka' if is_stream else 'files or sample'}"
-    if spec.sink.chosen not in SINKS:
-        return f"spec.sink.{spec.sink.chosen_field} is not built yet; use delta"
-    if spec.event_time:
-        return "spec.eventTime is not built yet; remove it"
+        return f"spec.source.{spec.source.chosen_field} is not built yet for mode {spec.mode}; use {'kafka' if is_stream else 'files, sample or sql'}"
+    if spec.sink.chosen not in (STREAM_SINKS if is_stream else SINKS):
+        return f"spec.sink.{spec.sink.chosen_field} is not built yet{' for mode Stream; use delta' if is_stream else '; use delta or parquet'}"
     deduplicates = [place for place, step in enumerate(spec.steps) if step.deduplicate]
     for place, step in enumerate(spec.steps):
         if step.chosen not in (STREAM_STEPS if is_stream else STEPS):

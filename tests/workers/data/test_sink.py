@@ -5,9 +5,7 @@ from pathlib import Path
 import pytest
 from deltalake import DeltaTable
 
-from headrace.api.data_pipeline import Sink, Table
 from headrace_workers.data import engine, sink
-from headrace_workers.faults import RunFault
 from tests.workers.data.builders import digits, identity, prepare
 
 
@@ -55,9 +53,3 @@ def test_the_table_holds_the_records_of_its_newest_version(prepared: engine.Prep
     newest, older = DeltaTable(sink.address(uri)), DeltaTable(sink.address(uri), version=0)
     rows = [table.count() for table in (newest, older)]
     assert rows == [sum(prepared.splits.values())] * 2
-
-
-def test_other_sinks_are_refused() -> None:
-    """A sink that this version does not write is named."""
-    with pytest.raises(RunFault, match=r"sink\.iceberg is not available in this version; use sink\.delta"):
-        sink.require_supported(Sink(iceberg=Table()))

@@ -128,8 +128,8 @@ def test_applying_undoes_the_inverse() -> None:
     ("changes", "reason"),
     [
         ({"target": "species"}, "ColumnMissing"),
-        ({"dataset": {"version": 7}}, "TableUnreadable"),
-        ({"dataset": {"format": "iceberg"}}, "FormatUnsupported"),
+        ({"dataset": {"version": 7}}, "DatasetMissing"),
+        ({"dataset": {"format": "iceberg"}}, "NotSupported"),
         ({"dataset": {"artifacts": "file:///nowhere"}}, "ArtifactsMissing"),
     ],
 )

@@ -10,8 +10,9 @@ from headrace.api.data_pipeline import DataPipelineSpec, Mode
 from headrace.api.quantity import parse_quantity
 from headrace.api.run_report import Progress, Records, ReportPhase
 from headrace_workers import ray_cluster
-from headrace_workers.data import engine, sink
+from headrace_workers.data import engine, sinks
 from headrace_workers.data.sealed import seal_of
+from headrace_workers.data.sink import Committed
 from headrace_workers.data.spread import Spread, on_ray
 from headrace_workers.data.stream.head import stream
 from headrace_workers.data.stream.plan import planned as stream_plan
@@ -26,11 +27,11 @@ TURN_SECONDS = 1.0
 def body(head: Head) -> dict[str, Any]:
     """Runs the pipeline on the run's Ray workers and returns the final fields of the report."""
     spec = _pipeline(head)
-    sink.require_supported(spec.sink)
     if spec.mode is Mode.STREAM:
         return _streamed(head, spec)
+    sinks.require_supported(spec.sink)
     plan = engine.planned(spec)
-    if found := sink.find_commit(head.spec.publish, head.spec.identity, plan.key):
+    if found := sinks.find_commit(spec.sink, head.spec.publish, head.spec.identity, plan.key):
         return _finished(head, found)
     _form_group(head)
     return write(head, plan, on_ray(head.check_stopping, tasks_per_worker(spec)))
@@ -58,11 +59,13 @@ def write(head: Head, plan: engine.Plan, spread: Spread) -> dict[str, Any]:
         )
 
     seal = seal_of(head.pod.token) if plan.is_private else b""
-    prepared = engine.prepare(plan, head.storage, spread, tell, seal)
+    chosen, uri, identity = plan.spec.sink, head.spec.publish, head.spec.identity
+    table = sinks.table_folder(chosen, uri, identity, plan.key)
+    prepared = engine.prepare(plan, head.storage, spread, tell, seal, table)
     # Before the commit: whoever sees the version must find what was fitted for it.
     prepared.preprocessing.save(head.storage.sub(ARTIFACTS))
     tell("commit", head.reporter.current.progress, prepared.records)
-    return _finished(head, sink.commit(head.spec.publish, head.spec.identity, plan.key, prepared))
+    return _finished(head, sinks.commit(chosen, uri, identity, plan.key, prepared))
 
 
 def tasks_per_worker(spec: DataPipelineSpec) -> int:
@@ -95,10 +98,11 @@ def _wait_for_workers(head: Head) -> None:
             return
 
 
-def _finished(head: Head, committed: sink.Committed) -> dict[str, Any]:
+def _finished(head: Head, committed: Committed) -> dict[str, Any]:
     engine.forget_pieces(head.storage)
     version = DatasetVersion(
         uri=head.spec.publish,
+        format=_pipeline(head).sink.chosen,
         version=committed.version,
         digest=committed.digest,
         records=sum(committed.splits.values()),

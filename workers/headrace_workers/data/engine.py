@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from functools import partial
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from headrace.api.data_pipeline import DataPipelineSpec
 from headrace.api.run_report import Progress, Records
 from headrace_workers.data import pieces, quarantine, recipe, sealed, sources
 from headrace_workers.data.accounting import added, require_balanced, require_read, require_some, total
+from headrace_workers.data.final_form import final_form
 from headrace_workers.data.fitted import in_order, made_of_text
 from headrace_workers.data.images import shape_of
 from headrace_workers.data.pieces import Manifest
@@ -48,11 +50,20 @@ class Prepared:
     _folder: Folder
     _manifests: tuple[Manifest, ...]
 
+    @property
+    def files(self) -> tuple[tuple[str, int, int], ...]:
+        """Name, rows and bytes of each file that is in its table's folder already."""
+        return tuple(
+            (name, *size)
+            for manifest in self._manifests
+            for name, size in zip(manifest.parts, manifest.sizes, strict=True)
+        )
+
     def batches(self) -> Iterator[pa.RecordBatch]:
         """The records in the order of the source, each with id and split."""
         for manifest in self._manifests:
             for table in pieces.batches(self._folder, manifest):
-                yield from with_split(table).cast(self.schema).to_batches()
+                yield from final_form(table).cast(self.schema).to_batches()
 
 
 @dataclass(frozen=True)
@@ -77,8 +88,13 @@ def planned(spec: DataPipelineSpec) -> Plan:
     return Plan(spec, shards, made, recipe.plan_key(spec, shards))
 
 
-def prepare(plan: Plan, storage: Folder, spread: Spread, tell: Tell, seal: bytes = b"") -> Prepared:
-    """Does all stages and returns the records, counted; what is on its way lies encrypted where there is a seal."""
+def prepare(
+    plan: Plan, storage: Folder, spread: Spread, tell: Tell, seal: bytes = b"", table: Folder | None = None
+) -> Prepared:
+    """Does all stages and returns the records, counted; what is on its way lies encrypted where there is a seal.
+
+    With a `table`, the records are files in that folder then.
+    """
     folder_name = sealed.folder_name(f"{STAGES}/{plan.key[:16]}", seal)
     folder = SealedFolder(storage.sub(folder_name).uri, seal)
     decision, account, first_bad, content = Decision(()), Records(), "", list[str]()
@@ -88,7 +104,17 @@ def prepare(plan: Plan, storage: Folder, spread: Spread, tell: Tell, seal: bytes
     for stage in plan.stages:
         decided = decision.by_shard or (None,) * len(plan.shards)
         assignments = [
-            Assignment(storage.uri, folder_name, plan.spec.source, shard, position, stage, decided[position], seal)
+            Assignment(
+                storage.uri,
+                folder_name,
+                plan.spec.source,
+                shard,
+                position,
+                stage,
+                decided[position],
+                seal,
+                table.uri if table else "",
+            )
             for position, shard in enumerate(plan.shards)
         ]
         manifests = _done(spread, assignments, partial(_tell_total, tell, stage.title, account))
@@ -105,9 +131,7 @@ def prepare(plan: Plan, storage: Folder, spread: Spread, tell: Tell, seal: bytes
     account = account.model_copy(update={"written": rows - account.augmented + collapsed})
     require_some(account)
     require_balanced(account)
-    first = next(
-        with_split(table) for manifest in manifests for table in pieces.batches(folder, manifest) if table.num_rows
-    )
+    first = _first(folder, manifests, table)
     steps = in_order(recipe.works(plan.spec), fitted)
     return Prepared(
         records=account,
@@ -191,11 +215,14 @@ def _decision(stage: Stage, folder: Folder, manifests: Sequence[Manifest]) -> De
     return BARRIERS[stage.closes.name].decide(measured, stage.closes.settings, stage.closes.context)
 
 
-def with_split(table: pa.Table) -> pa.Table:
-    """The table as others read it: id and split first; a pipeline without split has training records only."""
-    if "split" not in table.column_names:
-        table = table.append_column("split", pa.array(["train"] * table.num_rows, pa.string()))
-    return table.select(["id", "split", *(name for name in table.column_names if name not in ("id", "split"))])
+def _first(folder: Folder, manifests: Sequence[Manifest], table: Folder | None) -> pa.Table:
+    """Some records as others read them."""
+    if table:
+        name = next(manifest.parts[0] for manifest in manifests if manifest.rows)
+        return pq.ParquetFile(pa.BufferReader(table.read(name))).read_row_group(0)
+    return next(
+        final_form(each) for manifest in manifests for each in pieces.batches(folder, manifest) if each.num_rows
+    )
 
 
 def _splits(manifests: Sequence[Manifest]) -> dict[str, int]:

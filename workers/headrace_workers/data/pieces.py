@@ -7,9 +7,11 @@ enough for a task to hold one in memory.
 from collections.abc import Iterator
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from headrace.api.base import Model
 from headrace.api.run_report import Records
+from headrace_workers.data.final_form import final_form
 from headrace_workers.storage import Folder
 
 PART_BYTES = 64 << 20
@@ -26,6 +28,8 @@ class Manifest(Model):
     splits: dict[str, int] = {}
     classes: tuple[int | str, ...] | None = None
     collapsed: int = 0
+    sizes: tuple[tuple[int, int], ...] = ()
+    """Rows and bytes of each part that is a file of the table already."""
 
 
 def name_of(stage: int, shard: int) -> str:
@@ -36,10 +40,15 @@ def name_of(stage: int, shard: int) -> str:
 class PieceWriter:
     """Writes one piece part by part; `close` makes it exist."""
 
-    def __init__(self, folder: Folder, name: str) -> None:
-        """Starts anew; files of an earlier attempt are written over with the same bytes."""
+    def __init__(self, folder: Folder, name: str, table: Folder | None = None) -> None:
+        """Starts anew; files of an earlier attempt are written over with the same bytes.
+
+        With a `table`, parts are Parquet files there, as the table's readers have them.
+        """
         self._folder = folder
         self._name = name
+        self._table = table
+        self._sizes: list[tuple[int, int]] = []
         self._held: list[pa.Table] = []
         self._held_bytes = 0
         self._parts: list[str] = []
@@ -62,15 +71,27 @@ class PieceWriter:
         """Writes the manifest, completed by what was written before."""
         if self._held:
             self._flush()
-        complete = manifest.model_copy(update={"parts": tuple(self._parts), "rows": self._rows})
+        complete = manifest.model_copy(
+            update={"parts": tuple(self._parts), "rows": self._rows, "sizes": tuple(self._sizes)}
+        )
         self._folder.write(f"{self._name}.json", complete.model_dump_json().encode())
         return complete
 
     def _flush(self) -> None:
-        part = f"{self._name}-{len(self._parts):04d}.arrow"
-        self._folder.write(part, to_bytes(pa.concat_tables(self._held)))
-        self._parts.append(part)
+        held = pa.concat_tables(self._held)
         self._held, self._held_bytes = [], 0
+        part = f"{self._name}-{len(self._parts):04d}"
+        if self._table is None:
+            part += ".arrow"
+            self._folder.write(part, to_bytes(held))
+        elif held.num_rows:
+            part += ".parquet"
+            data = _parquet_bytes(final_form(held))
+            self._table.write(part, data)
+            self._sizes.append((held.num_rows, len(data)))
+        else:
+            return
+        self._parts.append(part)
 
 
 def finished(folder: Folder, name: str) -> Manifest | None:
@@ -88,6 +109,12 @@ def batches(folder: Folder, manifest: Manifest) -> Iterator[pa.Table]:
     for part in manifest.parts:
         for batch in from_bytes(folder.read(part)).to_batches():
             yield pa.Table.from_batches([batch])
+
+
+def _parquet_bytes(table: pa.Table) -> memoryview:
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink)
+    return memoryview(sink.getvalue()).cast("B")
 
 
 def to_bytes(table: pa.Table) -> memoryview:

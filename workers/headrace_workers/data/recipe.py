@@ -59,9 +59,11 @@ def works(spec: DataPipelineSpec) -> tuple[Work, ...]:
 
 def _typing(spec: DataPipelineSpec, is_private: bool) -> tuple[Work, ...]:
     files = spec.source.files
-    if files is None or files.format is FileFormat.TEXT:
+    # A database's rows are typed like JSON's: each range may know a column by missing values alone.
+    kind = FileFormat.JSON_LINES if spec.source.sql else files.format if files else FileFormat.TEXT
+    if kind is FileFormat.TEXT:
         return ()
-    return (Work(TYPES, files.format, Context("source", spec.seed, is_private)),)
+    return (Work(TYPES, kind, Context("source", spec.seed, is_private)),)
 
 
 def _timing(spec: DataPipelineSpec, is_private: bool) -> tuple[Work, ...]:

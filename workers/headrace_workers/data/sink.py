@@ -13,7 +13,6 @@ import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError
 
-from headrace.api.data_pipeline import Sink
 from headrace.api.run_report import Records
 from headrace.api.run_spec import RunIdentity
 from headrace_workers.data.engine import Prepared
@@ -31,12 +30,6 @@ class Committed:
     digest: str
     records: Records
     splits: dict[str, int]
-
-
-def require_supported(sink: Sink) -> None:
-    """RunFault NotSupported for a sink that this version does not write."""
-    if sink.delta is None:
-        raise RunFault("NotSupported", f"sink.{sink.chosen} is not available in this version; use sink.delta")
 
 
 def find_commit(uri: str, identity: RunIdentity, plan_key: str) -> Committed | None:

@@ -41,6 +41,8 @@ class Assignment:
     stage: Stage
     decision: Any = None
     seal: bytes = field(default=b"", repr=False)
+    table: str = ""
+    """Where the last stage's records are written as files of the table; empty, they are pieces as others."""
 
     @property
     def name(self) -> str:
@@ -87,7 +89,8 @@ class _Progress:
 
 def _made(assignment: Assignment, folder: Folder) -> Manifest:
     stage, progress = assignment.stage, _Progress()
-    writer, bad = PieceWriter(folder, assignment.name), _BadRecords(assignment)
+    table_folder = Folder(assignment.table) if assignment.table and not stage.closes else None
+    writer, bad = PieceWriter(folder, assignment.name, table_folder), _BadRecords(assignment)
     hiding = privacy.Hiding.of(stage.private, stage.private[stage.hidden :])
     measurements: list[pa.Table] = []
     for table, bad_already in _batches(assignment, folder):

@@ -8,12 +8,11 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-import deltalake
-from deltalake.exceptions import DeltaError
 from pyarrow import dataset as arrow
 
 from headrace.api.artifacts import DatasetVersion
 from headrace.api.run_spec import ProbeSpec
+from headrace_workers.dataset_version import opened
 from headrace_workers.faults import RunFault
 from headrace_workers.preprocessing import Preprocessing
 from headrace_workers.storage import Folder
@@ -34,7 +33,7 @@ def held_out_records(spec: ProbeSpec) -> list[HeldOut]:
     """The records of the split, in an order that depends on their ids alone; RunFault if there are none to send."""
     version = spec.dataset
     preprocessing = _preprocessing(version)
-    table = _open(version)
+    table = opened(version)
     features = (
         spec.features
         or preprocessing.features
@@ -72,18 +71,3 @@ def _preprocessing(version: DatasetVersion) -> Preprocessing:
             "ArtifactsMissing",
             f"{version.artifacts} has no preprocessing.json: run the pipeline that made {version.uri} again",
         ) from error
-
-
-def _open(version: DatasetVersion) -> arrow.Dataset:
-    if version.format != "delta":
-        raise RunFault(
-            "FormatUnsupported",
-            f"table {version.uri} has the format {version.format}: a probe reads delta; leave probe out of the rollout",
-        )
-    try:
-        return deltalake.DeltaTable(version.uri, version=version.version).to_pyarrow_dataset()
-    except DeltaError as error:
-        message = (
-            f"version {version.version} of table {version.uri} cannot be read ({error}): was it vacuumed or moved?"
-        )
-        raise RunFault("TableUnreadable", message[:1024], retryable=True) from error

@@ -11,11 +11,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import torch
-from deltalake import DeltaTable
-from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from headrace.api.artifacts import DatasetVersion
 from headrace.api.train_job import Dataset
+from headrace_workers.dataset_version import opened
 from headrace_workers.faults import RunFault
 from headrace_workers.preprocessing import Preprocessing
 from headrace_workers.tokenizing import Tokenizing, padded
@@ -60,13 +59,9 @@ def load_dataset(version: DatasetVersion, dataset: Dataset, *, next_token: bool 
 
     With `next_token` the input column is its own target.
     """
-    if version.format != "delta":
-        raise RunFault(
-            "NotSupported", f"dataset {version.uri} is {version.format}; this release trains on delta tables"
-        )
     fitted = load_preprocessing(version)
-    delta = _open(version)
-    columns = [field.name for field in delta.schema().fields]
+    files = opened(version)
+    columns = files.schema.names
     features = features_column(dataset, fitted, columns, version)
     target = features if next_token else dataset.target
     for name, where in ((target, "dataset.target"), ("split", "a split step in the pipeline")):
@@ -75,7 +70,7 @@ def load_dataset(version: DatasetVersion, dataset: Dataset, *, next_token: bool 
                 "ColumnMissing",
                 f"dataset {version.uri} has no column {name}, only {', '.join(columns)}; correct {where}",
             )
-    table = delta.to_pyarrow_table(
+    table = files.to_table(
         columns=list(dict.fromkeys([features, target, "split", *(["id"] if "id" in columns else [])]))
     )
     if "id" in columns:
@@ -108,18 +103,6 @@ def features_column(dataset: Dataset, fitted: Preprocessing, columns: list[str],
         message = f"dataset {version.uri} has no column {' or '.join(wanted)}, only {', '.join(columns)}; set dataset.features"
         raise RunFault("ColumnMissing", message)
     return found
-
-
-def _open(version: DatasetVersion) -> DeltaTable:
-    try:
-        return DeltaTable(version.uri, version=version.version)
-    except TableNotFoundError as error:
-        raise RunFault(
-            "DatasetMissing", f"there is no table in {version.uri}; run the pipeline that makes it"
-        ) from error
-    except DeltaError as error:
-        message = f"version {version.version} of table {version.uri} cannot be read: {error}; pin a version that exists"
-        raise RunFault("DatasetMissing", message) from error
 
 
 def _inputs(column: pa.ChunkedArray, name: str, version: DatasetVersion) -> np.ndarray[Any, Any]:

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from deltalake import DeltaTable
 from pyarrow import compute
 
 from headrace.api.artifacts import DatasetVersion
+from headrace_workers.dataset_version import opened
 from headrace_workers.preprocessing import Preprocessing
 
 DECIMALS = 4
@@ -14,7 +14,7 @@ DECIMALS = 4
 def example_instance(dataset: DatasetVersion, split: str, features: str, fitted: Preprocessing) -> Any:
     """The first record of a split as it was before the fitted steps; None where the split has none."""
     column = fitted.raw if features == fitted.features else features
-    table = DeltaTable(dataset.uri, version=dataset.version).to_pyarrow_dataset()
+    table = opened(dataset)
     rows = table.head(1, columns=[column], filter=compute.field("split") == split).to_pylist()
     if not rows:
         return None

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
 from headrace.api.data_pipeline import Source
-from headrace_workers.data.sources import files, sample
+from headrace_workers.data.sources import files, sample, sql_query
 from headrace_workers.data.sources.shard import Batch, Shard
 from headrace_workers.faults import RunFault
 
@@ -22,7 +22,7 @@ class Reader(Protocol):
         """A digest of the piece's content."""
 
 
-READERS: Mapping[str, Reader] = {"files": files, "sample": sample}
+READERS: Mapping[str, Reader] = {"files": files, "sample": sample, "sql": sql_query}
 
 
 def reader(source: Source) -> Reader:

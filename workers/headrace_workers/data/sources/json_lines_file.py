@@ -1,11 +1,11 @@
 """JSON Lines: every line that is not empty is one object."""
 
-import json
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 import pyarrow as pa
 
+from headrace_workers.data.sources.columns import column_of_values
 from headrace_workers.data.sources.identity import with_id
 from headrace_workers.data.sources.json_objects import decoded
 from headrace_workers.data.sources.lines import blocks
@@ -24,14 +24,4 @@ def _table(rows: list[dict[str, Any]]) -> pa.Table:
     names = list(dict.fromkeys(name for row in rows for name in row))
     if not names:
         return pa.table({"_": pa.nulls(len(rows))}).select([])
-    return pa.table({name: _column([row.get(name) for row in rows]) for name in names})
-
-
-def _column(values: list[Any]) -> pa.Array:
-    try:
-        return pa.array(values)
-    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
-        # A column of several types keeps every value, as text.
-        return pa.array(
-            [value if value is None or isinstance(value, str) else json.dumps(value) for value in values], pa.string()
-        )
+    return pa.table({name: column_of_values([row.get(name) for row in rows]) for name in names})

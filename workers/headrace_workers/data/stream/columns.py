@@ -140,5 +140,7 @@ def _unfit(name: str, values: Sequence[Any], kind: pa.DataType) -> dict[int, Mis
     if kind == pa.string() or _fits(values, kind):
         return {}
     said = f"lists of {SAID.get(kind.value_type, 'lists')}" if pa.types.is_list(kind) else SAID[kind]
-    why = Misfit(name, "WrongType", f"column {name} holds {said}, as most of its first records did; this record does not")
+    why = Misfit(
+        name, "WrongType", f"column {name} holds {said}, as most of its first records did; this record does not"
+    )
     return {place: why for place, value in enumerate(values) if not _fits([value], kind)}

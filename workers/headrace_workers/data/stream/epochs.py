@@ -25,7 +25,7 @@ from headrace.api.run_spec import RunIdentity
 from headrace.api.windows import EventTime
 from headrace_workers.data import quarantine, recipe
 from headrace_workers.data.accounting import added, require_balanced, total
-from headrace_workers.data.engine import with_split
+from headrace_workers.data.final_form import final_form
 from headrace_workers.data.quarantine import BadRecord
 from headrace_workers.data.stream import preparing
 from headrace_workers.data.stream.duplicates import Seen, words
@@ -264,7 +264,7 @@ class Stream:
         self._without_equal(epoch)
         self._finished(epoch)
         table = epoch.table.drop_columns([TIME])
-        epoch.table = with_split(table)
+        epoch.table = final_form(table)
         epoch.account = added(epoch.account, Records(written=epoch.table.num_rows))
         require_balanced(epoch.account)
         offsets: dict[str, int] = {}

@@ -17,9 +17,10 @@ NOT_YET = ("augment", "window", "detect", "embed", "scale", "tokenize")
 
 @dataclass(frozen=True)
 class StreamPlan:
-    """The works in their order: `before` deduplicate, `beside` it on the same worker, `after` it once equal ones are gone."""
+    """The works in their order: `timing`, where records say when they happened; `before` deduplicate, `beside` it on the same worker, `after` it once equal ones are gone."""
 
     spec: DataPipelineSpec
+    timing: Work | None = None
     before: tuple[Work, ...] = ()
     deduplicate: Work | None = None
     beside: tuple[Work, ...] = ()
@@ -37,12 +38,20 @@ class StreamPlan:
         found = [name for work in (*self.before, *self.beside, *self.after) for name in _columns(work)]
         if self.deduplicate:
             found.extend(self.deduplicate.settings.exact.columns)
+        if self.timing:
+            found.append(self.timing.settings.column)
         return tuple(dict.fromkeys(name for name in found if name not in ("id", "split")))
 
 
 def planned(spec: DataPipelineSpec) -> StreamPlan:
     """The plan of a spec; RunFault if this version cannot do it."""
+    if spec.sink.delta is None:
+        raise RunFault(
+            "NotSupported", f"sink.{spec.sink.chosen} is not available in a Stream of this version; use sink.delta"
+        )
     works = recipe.works(spec)
+    timing = next((work for work in works if work.name == recipe.EVENT_TIME), None)
+    works = tuple(work for work in works if work is not timing)
     for work in works:
         if work.name in NOT_YET:
             raise RunFault(
@@ -60,11 +69,11 @@ def planned(spec: DataPipelineSpec) -> StreamPlan:
             f"{works[places[1]].context.place} is the second deduplicate; a Stream of this version takes one: name all columns there",
         )
     if not places:
-        return StreamPlan(spec, before=works)
+        return StreamPlan(spec, timing, before=works)
     later = works[places[0] + 1 :]
     first_dropping = next((place for place, work in enumerate(later) if work.name in DROPPING), len(later))
     return StreamPlan(
-        spec, works[: places[0]], works[places[0]], beside=later[:first_dropping], after=later[first_dropping:]
+        spec, timing, works[: places[0]], works[places[0]], beside=later[:first_dropping], after=later[first_dropping:]
     )
 
 

@@ -14,11 +14,14 @@ from headrace_workers.data.accounting import added
 from headrace_workers.data.quarantine import BadRecord
 from headrace_workers.data.recipe import Work
 from headrace_workers.data.sources.json_objects import decoded
-from headrace_workers.data.steps import MAPS, equal_records
+from headrace_workers.data.steps import MAPS, equal_records, event_times
 from headrace_workers.data.stream.columns import columns_of
 from headrace_workers.data.stream.messages import Reading
 from headrace_workers.data.stream.parts import HIDDEN, SIGNATURE, TIME, Offsets, Part
 from headrace_workers.data.stream.plan import StreamPlan
+
+Place = tuple[str, int]
+"""A message: its partition and its offset."""
 
 
 class Worker:
@@ -36,19 +39,31 @@ class Worker:
 
     def part(self, begins: Offsets, reading: Reading, known: pa.Schema) -> Part:
         """The records of the messages, after the steps that come before it is known which are equal to earlier ones."""
-        table, bad, discovered = self._records(reading, known)
-        newest = _newest(table, reading)
-        account = Records(read=reading.messages, quarantined=len(bad))
-        done = _Done(table, self._hiding.hidden(bad), account, self._hiding)
+        places, times, texts = _joined(reading)
+        good, bad = decoded(enumerate(texts), lambda place: _position(places[place]))
+        made = columns_of([row for _, row in good], known)
+        for row, misfit in sorted(made.misfits.items()):
+            place, record = good[row]
+            bad.append(
+                BadRecord("source", misfit.code, misfit.message, _position(places[place]), record, misfit.column)
+            )
+        at = np.fromiter((place for place, _ in good), np.int64, len(good))[list(made.rows)]
+        table = self._with_needed(_with_id(made.table, [places[place] for place in at]), known)
+        discovered = pa.schema([field for field in made.table.schema if field.name not in known.names])
+
+        done = _Done(table, self._hiding.hidden(bad), Records(read=len(texts), quarantined=len(bad)), self._hiding)
+        newest = self._timed(done, places, times, at)
         done.do(self._plan.before)
         if dedupe := self._plan.deduplicate:
             visible = done.table.drop_columns([TIME])
             signatures = equal_records.signatures(visible, dedupe.settings.exact, dedupe.context.place)
             done.table = done.table.append_column(SIGNATURE, signatures)
         done.do(self._plan.beside)
-        kept, invented = self._without_invented(done.table, table, discovered)
+        kept = _without_empty(done.table)
+        given = [name for name in self._plan.needed if name in kept.column_names and name not in discovered.names]
         return Part(
-            begins=begins, offsets=reading.offsets, table=kept, discovered=invented, records=done.account, bad=done.bad,
+            begins=begins, offsets=reading.offsets, table=kept, records=done.account, bad=done.bad,
+            discovered=pa.schema([*discovered, *(table.schema.field(name) for name in given)]),
             newest=newest, high=reading.high, trouble=reading.trouble,
         )  # fmt: skip
 
@@ -59,38 +74,32 @@ class Worker:
         done.do(self._plan.after)
         return done.table, done.bad, done.account
 
-    def _records(self, reading: Reading, known: pa.Schema) -> tuple[pa.Table, tuple[BadRecord, ...], pa.Schema]:
-        places = list(chain.from_iterable(zip(repeat(name), taken.offsets) for name, taken in reading.taken.items()))
-        times = np.fromiter(chain.from_iterable(t.times for t in reading.taken.values()), np.int64, len(places)) * 1000
-        texts = list(chain.from_iterable(taken.values for taken in reading.taken.values()))
-        good, bad = decoded(enumerate(texts), lambda place: _position(places[place]))
-        made = columns_of([row for _, row in good], known)
-        at = np.fromiter((place for place, _ in good), np.int64, len(good))
-        for row, misfit in sorted(made.misfits.items()):
-            place = good[row][0]
-            bad.append(
-                BadRecord("source", misfit.code, misfit.message, _position(places[place]), good[row][1], misfit.column)
-            )
-        at = at[list(made.rows)]
-        discovered = pa.schema([field for field in made.table.schema if field.name not in known.names])
-        table = _with_id(made.table, [places[place] for place in at])
-        table = table.append_column(TIME, pa.array(times[at]))
+    def _with_needed(self, table: pa.Table, known: pa.Schema) -> pa.Table:
+        """The table with the columns that steps name, missing values where no record has any."""
         for name in self._plan.needed:
             if name not in table.column_names:
                 kind = known.field(name).type if name in known.names else pa.string()
                 table = table.append_column(name, pa.nulls(table.num_rows, kind))
-        return table, tuple(bad), discovered
+        return table
 
-    def _without_invented(self, table: pa.Table, read: pa.Table, discovered: pa.Schema) -> tuple[pa.Table, pa.Schema]:
-        """The table without columns that have no value, and the types of those that a step gave their first."""
-        empty = [
-            name
-            for name in table.column_names
-            if name not in (*HIDDEN, "id") and table[name].null_count == table.num_rows
-        ]
-        table = table.drop_columns(empty)
-        given = [name for name in self._plan.needed if name in table.column_names and name not in discovered.names]
-        return table, pa.schema([*discovered, *(read.schema.field(name) for name in given)])
+    def _timed(self, done: "_Done", places: list[Place], times: np.ndarray, at: np.ndarray) -> dict[str, int]:
+        """Adds when records happened, without those that do not say so; the newest time of each partition.
+
+        Where no column says it, it is the message's own time.
+        """
+        if timing := self._plan.timing:
+            readable = np.asarray(event_times.read(done.table[timing.settings.column])[1])
+            outcome, found = event_times.apply(done.table, timing.settings.column, timing.context)
+            done.take(outcome.table, outcome.bad, hidden=0)
+            at = at[readable]
+        else:
+            found = times[at]
+        done.table = done.table.append_column(TIME, pa.array(found, pa.int64()))
+        newest: dict[str, int] = {}
+        for place, time in zip(at.tolist(), found.tolist(), strict=True):
+            name = places[place][0]
+            newest[name] = max(time, newest.get(name, time))
+        return newest
 
 
 @dataclass
@@ -103,14 +112,27 @@ class _Done:
     hiding: privacy.Hiding
 
     def do(self, works: Sequence[Work]) -> None:
+        """Does the works; what is still to be hidden becomes less."""
         hidden = 0
         for work in works:
             outcome = MAPS[work.name].apply(self.table, work.settings, work.context)
             hidden += work.rewrites
-            self.table = outcome.table
-            self.bad += self.hiding.after(hidden).hidden([_shown(bad) for bad in outcome.bad])
-            self.account = added(self.account, Records(quarantined=len(outcome.bad), filtered=outcome.filtered))
+            self.take(outcome.table, outcome.bad, hidden, outcome.filtered)
         self.hiding = self.hiding.after(hidden)
+
+    def take(self, table: pa.Table, bad: Sequence[BadRecord], hidden: int, filtered: int = 0) -> None:
+        """Takes what a work made; so many of the works that hide were done."""
+        self.table = table
+        self.bad += self.hiding.after(hidden).hidden([_shown(each) for each in bad])
+        self.account = added(self.account, Records(quarantined=len(bad), filtered=filtered))
+
+
+def _joined(reading: Reading) -> tuple[list[Place], np.ndarray, list[bytes]]:
+    """All messages, partition after partition: their places, their times in microseconds, what they hold."""
+    places = list(chain.from_iterable(zip(repeat(name), taken.offsets) for name, taken in reading.taken.items()))
+    all_times = chain.from_iterable(taken.times for taken in reading.taken.values())
+    times = np.fromiter(all_times, np.int64, len(places)) * 1000
+    return places, times, list(chain.from_iterable(taken.values for taken in reading.taken.values()))
 
 
 def _shown(bad: BadRecord) -> BadRecord:
@@ -119,18 +141,19 @@ def _shown(bad: BadRecord) -> BadRecord:
     return replace(bad, record={name: value for name, value in bad.record.items() if name not in HIDDEN})
 
 
-def _position(place: tuple[str, int]) -> str:
+def _position(place: Place) -> str:
     return f"{place[0]}/{place[1]}"
 
 
-def _with_id(table: pa.Table, places: Sequence[tuple[str, int]]) -> pa.Table:
+def _with_id(table: pa.Table, places: Sequence[Place]) -> pa.Table:
     """The table with `id` first: the record's own, or topic/partition/offset."""
-    made = [_position(place) for place in places]
+    made = pa.array([_position(place) for place in places], pa.string())
     if "id" not in table.column_names:
-        return table.add_column(0, "id", pa.array(made, pa.string()))
-    made_ids = pc.coalesce(table["id"].combine_chunks(), pa.array(made, pa.string()))
-    return table.drop_columns("id").add_column(0, "id", made_ids)
+        return table.add_column(0, "id", made)
+    return table.drop_columns("id").add_column(0, "id", pc.coalesce(table["id"].combine_chunks(), made))
 
 
-def _newest(table: pa.Table, reading: Reading) -> dict[str, int]:
-    return {name: max(taken.times) * 1000 for name, taken in reading.taken.items() if taken.times}
+def _without_empty(table: pa.Table) -> pa.Table:
+    """The table without columns that have no value, which would give them a type that nobody chose."""
+    names = (name for name in table.column_names if name not in (*HIDDEN, "id"))
+    return table.drop_columns([name for name in names if table[name].null_count == table.num_rows])
