@@ -57,6 +57,12 @@ class ReaderActor:
         """Records after the steps that follow deduplicate, the bad ones, and the account."""
         return self._answered(lambda _, worker: worker.finish(table))
 
+    def close(self) -> None:
+        """Disconnects."""
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None
+
     def _answered(self, work: Callable[[Reader, Worker], Answer]) -> Answer | str | Failed:
         is_private = False
         try:

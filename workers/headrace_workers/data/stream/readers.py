@@ -47,6 +47,9 @@ class Readers(Protocol):
     def call(self, method: str, *arguments: Any) -> Any:
         """What some reader answers to something else than a request to read."""
 
+    def close(self) -> None:
+        """Ends the readers."""
+
 
 class OneReader:
     """A reader in this process, for tests, notebooks and profiles: it is asked once it is waited for."""
@@ -82,6 +85,10 @@ class OneReader:
     def call(self, method: str, *arguments: Any) -> Any:
         """Calls the reader."""
         return getattr(self._reader, method)(*arguments)
+
+    def close(self) -> None:
+        """Disconnects the reader."""
+        self._reader.close()
 
 
 class RayReaders:
@@ -176,6 +183,14 @@ class RayReaders:
             f"no reader lived long enough to answer ({tries} were tried); see the workers' logs",
             retryable=True,
         )
+
+    def close(self) -> None:
+        """Ends the readers."""
+        import ray
+
+        for actor in (*self._ready.values(), *self._starting.values()):
+            ray.kill(actor)
+        self._ready, self._starting, self._asked = {}, {}, {}
 
 
 class _Lost:
