@@ -9,8 +9,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
+from operator import itemgetter
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 RESERVED = "headrace."
@@ -37,56 +39,62 @@ class Misfit:
 
 @dataclass(frozen=True)
 class Columns:
-    """Some records as a table, without those that do not fit, which are told by their place."""
+    """Some records as a table, without those that do not fit, which are told by their place; `rows` are the others' places."""
 
     table: pa.Table
-    rows: tuple[int, ...]
+    rows: np.ndarray
     misfits: Mapping[int, Misfit]
 
 
 def columns_of(rows: Sequence[Mapping[str, Any]], known: pa.Schema) -> Columns:
     """The records in the known columns and those that they bring; a column without any value is left out, known or not."""
-    misfits = _misnamed(rows, known)
-    names = dict.fromkeys(name for row in rows for name in row)
-    columns: dict[str, list[Any]] = {}
-    types: dict[str, pa.DataType] = {}
+    names, misfits = _named(rows, known)
+    arrays: dict[str, pa.Array] = {}
     for name in names:
-        values = [row.get(name) for row in rows]
+        values = _values(rows, name)
         if misfits:
             values = [None if place in misfits else value for place, value in enumerate(values)]
         kind = known.field(name).type if name in known.names else _type_of(values)
-        if kind is None:
-            continue
-        columns[name], types[name] = values, kind
-        misfits = _unfit(name, values, kind) | misfits
-    kept = [place for place in range(len(rows)) if place not in misfits]
-    arrays = {
-        name: _array(values if len(kept) == len(rows) else [values[place] for place in kept], types[name])
-        for name, values in columns.items()
-    }
-    table = pa.table(arrays) if arrays else pa.table({"_": pa.nulls(len(kept))}).select([])
-    return Columns(table, tuple(kept), misfits)
+        if kind is not None:
+            arrays[name], unfit = _column(name, values, kind)
+            misfits = unfit | misfits
+    table = pa.table(arrays) if arrays else pa.table({"_": pa.nulls(len(rows))}).select([])
+    kept = np.ones(len(rows), bool)
+    kept[list(misfits)] = False
+    return Columns(table if kept.all() else table.filter(pa.array(kept)), np.flatnonzero(kept), misfits)
 
 
-def _misnamed(rows: Sequence[Mapping[str, Any]], known: pa.Schema) -> dict[int, Misfit]:
-    """Records that bring a column which the table cannot have: readers tell columns apart without regard to case."""
+def _values(rows: Sequence[Mapping[str, Any]], name: str) -> list[Any]:
+    try:
+        return list(map(itemgetter(name), rows))
+    except KeyError:
+        return [row.get(name) for row in rows]
+
+
+def _named(rows: Sequence[Mapping[str, Any]], known: pa.Schema) -> tuple[list[str], dict[int, Misfit]]:
+    """The columns of the records, and the records that bring one which the table cannot have.
+
+    Those who read tables tell columns apart without regard to case.
+    """
     taken = {name.lower(): name for name in known.names}
     misfits: dict[int, Misfit] = {}
-    seen: set[str] = set(known.names)
+    names: dict[str, None] = {}
     for place, row in enumerate(rows):
-        if row.keys() <= seen:
+        if row.keys() <= names.keys():
             continue
-        for name in row.keys() - seen:
+        for name in row:
+            if name in names:
+                continue
             if name.startswith(RESERVED):
                 misfits[place] = Misfit(name, "ReservedColumn", f"no column may be called {RESERVED}…")
-            elif taken.setdefault(name.lower(), name) != name:
+            elif taken.get(name.lower(), name) != name:
                 misfits[place] = Misfit(name, "ColumnTaken", "two columns differ in capital letters only")
-            elif len(taken) > MOST_COLUMNS:
+            elif name.lower() not in taken and len(taken) >= MOST_COLUMNS:
                 misfits[place] = Misfit(name, "TooManyColumns", f"the table has {MOST_COLUMNS} columns already")
-                taken.pop(name.lower())
             else:
-                seen.add(name)
-    return misfits
+                taken[name.lower()] = name
+                names[name] = None
+    return list(names), misfits
 
 
 def _kinds(values: Sequence[Any]) -> set[type]:
@@ -110,37 +118,42 @@ def _type_of(values: Sequence[Any]) -> pa.DataType | None:
     if most is list:
         flat = _flat([value for value in values if type(value) is list])
         inner = _type_of(flat)
-        return pa.list_(inner) if inner is not None and _fits(flat, inner) else pa.string()
+        return pa.list_(inner) if inner is not None and _made(flat, inner) is not None else pa.string()
     if most is bool:
         return pa.bool_()
     numbers = [value for value in values if type(value) in (int, float)]
-    return next((kind for kind in (pa.int64(), pa.float64()) if _fits(numbers, kind)), pa.string())
+    return next((kind for kind in (pa.int64(), pa.float64()) if _made(numbers, kind) is not None), pa.string())
 
 
-def _fits(values: Sequence[Any], kind: pa.DataType) -> bool:
+def _made(values: Sequence[Any], kind: pa.DataType) -> pa.Array | None:
+    """The values as that type; None if one of them is none of it, or cannot be told exactly in it."""
+    if not _are(values, kind):
+        return None
+    try:
+        return pa.array(values, kind)
+    except (pa.ArrowInvalid, OverflowError):
+        return None
+
+
+def _are(values: Sequence[Any], kind: pa.DataType) -> bool:
     kinds = _kinds(values)
     if pa.types.is_list(kind):
-        return kinds <= {list} and _fits(_flat(values), kind.value_type)
-    if not kinds <= KINDS[kind]:
-        return False
-    try:
-        pa.array(values, kind)
-    except (pa.ArrowInvalid, OverflowError):
-        return False
-    return True
+        return kinds <= {list} and _are(_flat(values), kind.value_type)
+    return kinds <= KINDS[kind]
 
 
-def _array(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
-    if kind == pa.string() and not _kinds(values) <= {str}:
-        values = [value if value is None or isinstance(value, str) else json.dumps(value) for value in values]
-    return pa.array(values, kind)
-
-
-def _unfit(name: str, values: Sequence[Any], kind: pa.DataType) -> dict[int, Misfit]:
-    if kind == pa.string() or _fits(values, kind):
-        return {}
+def _column(name: str, values: Sequence[Any], kind: pa.DataType) -> tuple[pa.Array, dict[int, Misfit]]:
+    """The values as a column, missing where they do not fit, and the records for which they do not."""
+    if kind == pa.string():
+        if not _kinds(values) <= {str}:
+            values = [value if value is None or isinstance(value, str) else json.dumps(value) for value in values]
+        return pa.array(values, kind), {}
+    made = _made(values, kind)
+    if made is not None:
+        return made, {}
     said = f"lists of {SAID.get(kind.value_type, 'lists')}" if pa.types.is_list(kind) else SAID[kind]
     why = Misfit(
         name, "WrongType", f"column {name} holds {said}, as most of its first records did; this record does not"
     )
-    return {place: why for place, value in enumerate(values) if not _fits([value], kind)}
+    unfit = {place: why for place, value in enumerate(values) if _made([value], kind) is None}
+    return pa.array([None if place in unfit else value for place, value in enumerate(values)], kind), unfit

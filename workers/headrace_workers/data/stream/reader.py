@@ -1,6 +1,7 @@
 """Reads messages of some partitions from where it is told to, and says where their ends are."""
 
 import time
+from collections import defaultdict
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
@@ -34,6 +35,7 @@ class Reader:
         self._troubles = Troubles()
         self._client: Consumer = consumer(kafka, self._troubles)
         self._offsets: dict[str, int] = {}
+        self._stands_at: dict[str, int] | None = None
         self._high: dict[str, int] = {}
         self._looked = 0.0
 
@@ -48,32 +50,34 @@ class Reader:
 
     def read(self, request: Request) -> Reading:
         """What there is, in the order of each partition; trouble that may pass is told. RunFault if messages are lost."""
-        if dict(request.offsets) != self._offsets:
+        if self._stands_at != request.offsets:
             self._client.assign([_place(name, offset) for name, offset in request.offsets.items()])
             self._offsets = dict(request.offsets)
             self._high = {name: self._high.get(name, 0) for name in request.offsets}
-        taken: dict[str, Taken] = {}
-        started = time.process_time()
+        # Where trouble comes up midway, the client may have given messages that were not looked at: it is sent back.
+        self._stands_at = None
+        taken: dict[tuple[str, int], Taken] = defaultdict(Taken)
+        started, trouble = time.process_time(), ""
         try:
             self._take(request, taken)
             if not taken and time.monotonic() - self._looked > LOOK_SECONDS:
                 self._look()
-        except Unreachable as trouble:
-            return Reading(taken, dict(self._offsets), dict(self._high), str(trouble))
-        for name in self._offsets:
-            topic, number = _parsed(name)
-            cached = self._client.get_watermark_offsets(TopicPartition(topic, number), cached=True)
-            self._high[name] = max(self._high[name], self._offsets[name], cached[1] if cached else 0)
-        return Reading(
-            {name: taken[name] for name in sorted(taken)}, dict(self._offsets), dict(self._high),
-            seconds=time.process_time() - started,
-        )  # fmt: skip
+        except Unreachable as unreachable:
+            trouble = str(unreachable)
+        by_name = {f"{topic}/{number}": found for (topic, number), found in sorted(taken.items())}
+        for name, found in by_name.items():
+            self._offsets[name] = max(self._offsets[name], found.offsets[-1] + 1)
+        if not trouble:
+            self._stands_at = dict(self._offsets)
+            self._high |= {name: self._end_told(name) for name in self._offsets}
+        seconds = time.process_time() - started
+        return Reading(by_name, dict(self._offsets), dict(self._high), trouble, seconds)
 
     def close(self) -> None:
         """Disconnects."""
         self._client.close()
 
-    def _take(self, request: Request, taken: dict[str, Taken]) -> None:
+    def _take(self, request: Request, taken: dict[tuple[str, int], Taken]) -> None:
         ends = time.monotonic() + request.wait_seconds
         count = size = 0
         while count < request.most_messages and size < request.most_bytes:
@@ -89,13 +93,11 @@ class Reader:
                 if error is not None:
                     self._heed(message, error)
                     continue
+                into = taken[message.topic(), message.partition()]
                 value = message.value() or b""
-                name = f"{message.topic()}/{message.partition()}"
-                into = taken.setdefault(name, Taken())
                 into.offsets.append(message.offset())
                 into.times.append(message.timestamp()[1])
                 into.values.append(value)
-                self._offsets[name] = message.offset() + 1
                 size += len(value)
                 count += 1
             if count > before:
@@ -125,6 +127,12 @@ class Reader:
             if low > offset or self._high[name] < offset:
                 raise self._lost(name)
         self._troubles.clear()
+
+    def _end_told(self, name: str) -> int:
+        """The end of a partition as the broker told it with its messages."""
+        topic, number = _parsed(name)
+        told_of = self._client.get_watermark_offsets(TopicPartition(topic, number), cached=True)
+        return max(self._high[name], self._offsets[name], told_of[1] if told_of else 0)
 
     def _ends(self, name: str) -> tuple[int, int]:
         topic, number = _parsed(name)

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import chain, repeat
 
 import numpy as np
 import pyarrow as pa
@@ -20,9 +19,6 @@ from headrace_workers.data.stream.messages import Reading
 from headrace_workers.data.stream.parts import HIDDEN, SIGNATURE, TIME, Offsets, Part
 from headrace_workers.data.stream.plan import StreamPlan
 
-Place = tuple[str, int]
-"""A message: its partition and its offset."""
-
 
 class Worker:
     """Does the steps of one pipeline, the same to the same messages, in any process that has its keys."""
@@ -39,20 +35,19 @@ class Worker:
 
     def part(self, begins: Offsets, reading: Reading, known: pa.Schema) -> Part:
         """The records of the messages, after the steps that come before it is known which are equal to earlier ones."""
-        places, times, texts = _joined(reading)
-        good, bad = decoded(enumerate(texts), lambda place: _position(places[place]))
+        good, bad = decoded(enumerate(reading.values), lambda place: reading.ids[place].as_py())
         made = columns_of([row for _, row in good], known)
         for row, misfit in sorted(made.misfits.items()):
             place, record = good[row]
-            bad.append(
-                BadRecord("source", misfit.code, misfit.message, _position(places[place]), record, misfit.column)
-            )
-        at = np.fromiter((place for place, _ in good), np.int64, len(good))[list(made.rows)]
-        table = self._with_needed(_with_id(made.table, [places[place] for place in at]), known)
+            position = reading.ids[place].as_py()
+            bad.append(BadRecord("source", misfit.code, misfit.message, position, record, misfit.column))
+        at = np.fromiter((place for place, _ in good), np.int64, len(good))[made.rows]
+        table = self._with_needed(_with_id(made.table, reading.ids.take(pa.array(at))), known)
         discovered = pa.schema([field for field in made.table.schema if field.name not in known.names])
 
-        done = _Done(table, self._hiding.hidden(bad), Records(read=len(texts), quarantined=len(bad)), self._hiding)
-        newest = self._timed(done, places, times, at)
+        account = Records(read=len(reading.values), quarantined=len(bad))
+        done = _Done(table, self._hiding.hidden(bad), account, self._hiding)
+        newest = self._timed(done, reading, at)
         done.do(self._plan.before)
         if dedupe := self._plan.deduplicate:
             visible = done.table.drop_columns([TIME])
@@ -82,24 +77,19 @@ class Worker:
                 table = table.append_column(name, pa.nulls(table.num_rows, kind))
         return table
 
-    def _timed(self, done: "_Done", places: list[Place], times: np.ndarray, at: np.ndarray) -> dict[str, int]:
+    def _timed(self, done: "_Done", reading: Reading, at: np.ndarray) -> dict[str, int]:
         """Adds when records happened, without those that do not say so; the newest time of each partition.
 
         Where no column says it, it is the message's own time.
         """
+        times = reading.times[at]
         if timing := self._plan.timing:
-            readable = np.asarray(event_times.read(done.table[timing.settings.column])[1])
-            outcome, found = event_times.apply(done.table, timing.settings.column, timing.context)
+            readable = event_times.read(done.table[timing.settings.column])[1]
+            outcome, times = event_times.apply(done.table, timing.settings.column, timing.context)
             done.take(outcome.table, outcome.bad, hidden=0)
             at = at[readable]
-        else:
-            found = times[at]
-        done.table = done.table.append_column(TIME, pa.array(found, pa.int64()))
-        newest: dict[str, int] = {}
-        for place, time in zip(at.tolist(), found.tolist(), strict=True):
-            name = places[place][0]
-            newest[name] = max(time, newest.get(name, time))
-        return newest
+        done.table = done.table.append_column(TIME, pa.array(times, pa.int64()))
+        return reading.newest(at, times)
 
 
 @dataclass
@@ -127,27 +117,14 @@ class _Done:
         self.account = added(self.account, Records(quarantined=len(bad), filtered=filtered))
 
 
-def _joined(reading: Reading) -> tuple[list[Place], np.ndarray, list[bytes]]:
-    """All messages, partition after partition: their places, their times in microseconds, what they hold."""
-    places = list(chain.from_iterable(zip(repeat(name), taken.offsets) for name, taken in reading.taken.items()))
-    all_times = chain.from_iterable(taken.times for taken in reading.taken.values())
-    times = np.fromiter(all_times, np.int64, len(places)) * 1000
-    return places, times, list(chain.from_iterable(taken.values for taken in reading.taken.values()))
-
-
 def _shown(bad: BadRecord) -> BadRecord:
     if isinstance(bad.record, str):
         return bad
     return replace(bad, record={name: value for name, value in bad.record.items() if name not in HIDDEN})
 
 
-def _position(place: Place) -> str:
-    return f"{place[0]}/{place[1]}"
-
-
-def _with_id(table: pa.Table, places: Sequence[Place]) -> pa.Table:
+def _with_id(table: pa.Table, made: pa.Array) -> pa.Table:
     """The table with `id` first: the record's own, or topic/partition/offset."""
-    made = pa.array([_position(place) for place in places], pa.string())
     if "id" not in table.column_names:
         return table.add_column(0, "id", made)
     return table.drop_columns("id").add_column(0, "id", pc.coalesce(table["id"].combine_chunks(), made))
