@@ -48,9 +48,9 @@ class FakeReader:
         high = {name: len(some) for name, some in self._messages.items()}
         return self._worker.part(request.offsets, Reading(taken, offsets, high), request.known)
 
-    def finish(self, table: pa.Table) -> Any:
+    def finish(self, table: pa.Table, group: int) -> Any:
         """The steps after deduplicate."""
-        return self._worker.finish(table)
+        return self._worker.finish(table, group)
 
     def close(self) -> None:
         """There is nothing to close."""

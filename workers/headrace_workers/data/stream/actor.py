@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from headrace.api.data_pipeline import DataPipelineSpec, KafkaStart
 from headrace_workers.data import privacy
+from headrace_workers.data.quarantine import BadRecord
 from headrace_workers.data.stream.broker import Unreachable
 from headrace_workers.data.stream.parts import Failed, Part, Request
 from headrace_workers.data.stream.plan import planned
@@ -53,9 +54,13 @@ class ReaderActor:
 
         return self._answered(work)
 
-    def finish(self, table: pa.Table) -> Any:
-        """Records after the steps that follow deduplicate, the bad ones, and the account."""
-        return self._answered(lambda _, worker: worker.finish(table))
+    def finish(self, table: pa.Table, group: int) -> Any:
+        """A table after a group of steps that waits for the head, the bad records, and the account."""
+        return self._answered(lambda _, worker: worker.finish(table, group))
+
+    def conceal(self, bad: tuple[BadRecord, ...], group: int) -> Any:
+        """Records that no group from this one on will see, as the quarantine may have them."""
+        return self._answered(lambda _, worker: worker.conceal(bad, group))
 
     def close(self) -> None:
         """Disconnects."""

@@ -37,7 +37,7 @@ class Told:
             workers=stream.readers.workers, records=state.records, dataset=self._dataset(stream),
             progress=Progress(step=state.records.read, unit="records", rate=reading.rate),
             stream=StreamProgress(
-                lag=stream.lag, watermark=_time(state.watermark), commits=state.commits, files=stream.files,
+                lag=stream.lag, watermark=_time(state.watermark), commits=state.commits, files=stream.keeper.files,
                 commit_time=datetime.fromisoformat(state.commit_time) if state.commit_time else None,
                 memory_bytes=self._memory_bytes(), stages=stream.stages(),
             ),
@@ -49,11 +49,11 @@ class Told:
         return self._memory
 
     def _dataset(self, stream: Stream) -> DatasetVersion | None:
-        if not stream.state.commits or stream.lake.version is None:
+        if not stream.state.commits or stream.keeper.lake.version is None:
             return None
         splits = stream.state.splits
         return DatasetVersion(
-            uri=self._head.spec.publish, version=stream.lake.version, digest=stream.digest, records=sum(splits.values()),
+            uri=self._head.spec.publish, version=stream.keeper.lake.version, digest=stream.keeper.digest, records=sum(splits.values()),
             splits=splits, artifacts=self._head.storage.sub(ARTIFACTS).uri,
         )  # fmt: skip
 

@@ -14,5 +14,4 @@ ARTIFACTS = "artifacts"
 def save(plan: StreamPlan, columns: Sequence[str], storage: Folder) -> None:
     """Writes it beside the run; nothing in a Stream is fitted."""
     features = next((name for name in FEATURES if name in columns), "")
-    works = (*plan.before, *plan.beside, *plan.after)
-    Preprocessing(features=features, steps=in_order(works, {})).save(storage.sub(ARTIFACTS))
+    Preprocessing(features=features, steps=in_order(plan.works, {})).save(storage.sub(ARTIFACTS))

@@ -6,15 +6,22 @@ epoch without rows has no commit; its state names the last one that has. A file'
 """
 
 import base64
+import json
+from collections.abc import Mapping
 from typing import Annotated
 
 import pyarrow as pa
 from pydantic import Field
 
 from headrace.api.base import Model
-from headrace.api.run_report import Records
+from headrace.api.run_report import RaisedAlerts, Records
 from headrace_workers.data import pieces
-from headrace_workers.data.stream.duplicates import Run
+from headrace_workers.data.steps.detection import Detection
+from headrace_workers.data.steps.event_times import SECOND
+from headrace_workers.data.stream.duplicates import Run, Seen
+from headrace_workers.data.stream.epoch import NEVER, Memory
+from headrace_workers.data.stream.held import Held, HeldRun
+from headrace_workers.data.stream.plan import StreamPlan
 from headrace_workers.storage import Folder
 
 FOLDER = "stream"
@@ -44,16 +51,23 @@ class State(Model):
     newest: dict[str, int] = {}
     watermark: int | None = None
     seen: Annotated[tuple[str, ...], Field(description="The files of what equal records are compared with.")] = ()
+    held: Annotated[tuple[str, ...], Field(description="The files of what waits in open windows.")] = ()
+    detection: Annotated[str, Field(description="The file of what scores depend on.")] = ""
     recent: Annotated[tuple[tuple[int, int], ...], Field(description="Records read and bad ones, lately.")] = ()
     writers: tuple[Writer, ...] = ()
     commits: int = 0
     commit_time: str = ""
-    alerts: int = 0
+    alerts: RaisedAlerts = RaisedAlerts()
 
     @property
     def name(self) -> str:
         """The state's file."""
         return named("state", self.epoch, self.writer, "json")
+
+    @property
+    def files(self) -> frozenset[str]:
+        """Its own file, and all that it names."""
+        return frozenset((self.name, *self.seen, *self.held, *([self.detection] if self.detection else [])))
 
     @property
     def known(self) -> pa.Schema:
@@ -91,10 +105,10 @@ class States:
         """Reads nothing yet."""
         self._folder = storage.sub(FOLDER)
 
-    def write(self, state: State, run: Run | None) -> None:
-        """Writes an epoch's state, after the run that it adds to what was seen."""
-        if run is not None:
-            self._folder.write(run.name, pieces.to_bytes(run.table()))
+    def write(self, state: State, files: Mapping[str, bytes | memoryview]) -> None:
+        """Writes a state, after the files that it names and that were not there before."""
+        for name, content in files.items():
+            self._folder.write(name, content)
         self._folder.write(state.name, state.model_dump_json(exclude_defaults=True).encode())
 
     def read(self, name: str) -> State | None:
@@ -108,16 +122,28 @@ class States:
         found.extend(state for state in others if state and state.follows == name)
         return max(found, key=lambda state: (state.epoch, state.name), default=None)
 
-    def seen(self, state: State) -> list[Run]:
-        """The runs of what was seen."""
-        return [Run.of(name, pieces.from_bytes(self._folder.read(name))) for name in state.seen]
+    def memory(self, state: State, plan: StreamPlan) -> Memory:
+        """What a state keeps of records that came."""
+        within = plan.deduplicate.settings.exact.within_seconds * SECOND if plan.deduplicate else 0
+        seen = Seen(within, [Run.of(name, self._table(name)) for name in state.seen])
+        held = detection = None
+        if plan.window:
+            runs = [HeldRun(name, self._table(name)) for name in state.held]
+            held = Held.restored(plan.window.settings, runs, NEVER if state.watermark is None else state.watermark)
+        if plan.detect:
+            known = json.loads(self._folder.read(state.detection)) if state.detection else None
+            detection = Detection(plan.detect.settings, known)
+        return Memory(seen, held, detection, state.detection)
 
     def forget(self, old: State, new: State) -> None:
         """Deletes what an older state needed and a newer one does not."""
-        for name in {old.name, *old.seen} - {new.name, *new.seen}:
+        for name in sorted(old.files - new.files):
             self._folder.delete(name)
 
     def forget_others(self, state: State) -> None:
         """Deletes every file that this state does not need: what other heads began and never committed."""
-        for name in set(self._folder.names()) - {state.name, *state.seen}:
+        for name in sorted(set(self._folder.names()) - state.files):
             self._folder.delete(name)
+
+    def _table(self, name: str) -> pa.Table:
+        return pieces.from_bytes(self._folder.read(name))

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 
 import numpy as np
 import pyarrow as pa
@@ -17,7 +18,7 @@ from headrace_workers.data.steps import MAPS, equal_records, event_times
 from headrace_workers.data.stream.columns import columns_of
 from headrace_workers.data.stream.messages import Reading
 from headrace_workers.data.stream.parts import HIDDEN, SIGNATURE, TIME, Offsets, Part
-from headrace_workers.data.stream.plan import StreamPlan
+from headrace_workers.data.stream.plan import AFTER_EQUAL, StreamPlan
 
 
 class Worker:
@@ -62,12 +63,21 @@ class Worker:
             newest=newest, high=reading.high, trouble=reading.trouble,
         )  # fmt: skip
 
-    def finish(self, table: pa.Table) -> tuple[pa.Table, tuple[BadRecord, ...], Records]:
-        """Records that are equal to none before them, after the steps that follow deduplicate."""
-        earlier = sum(work.rewrites for work in (*self._plan.before, *self._plan.beside)) if self._plan.private else 0
-        done = _Done(table, (), Records(), self._hiding.after(earlier))
-        done.do(self._plan.after)
-        return done.table, done.bad, done.account
+    def finish(self, table: pa.Table, group: int) -> tuple[pa.Table, tuple[BadRecord, ...], Records]:
+        """A table after a group of steps that waits for the head, the bad records, and the account."""
+        if group == AFTER_EQUAL:
+            table = self._with_needed(table, pa.schema([]))
+        done = _Done(table, (), Records(), self._hiding.after(self._hidden_before(group)))
+        done.do(self._plan.groups[group])
+        return _without_empty(done.table), done.bad, done.account
+
+    def conceal(self, bad: tuple[BadRecord, ...], group: int) -> tuple[BadRecord, ...]:
+        """Records that no group from this one on will see, as the quarantine may have them."""
+        return self._hiding.after(self._hidden_before(group)).hidden(bad)
+
+    def _hidden_before(self, group: int) -> int:
+        earlier = (*self._plan.before, *self._plan.beside, *chain.from_iterable(self._plan.groups[:group]))
+        return sum(work.rewrites for work in earlier) if self._plan.private else 0
 
     def _with_needed(self, table: pa.Table, known: pa.Schema) -> pa.Table:
         """The table with the columns that steps name, missing values where no record has any."""
