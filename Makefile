@@ -50,8 +50,8 @@ quickstart: $(FULL) ## Train, tune and serve a model of handwritten digits on th
 
 test: $(FULL) $(EXTRAS) ## Pass all tests but the long ones.
 	@$(BIN)/pytest -q -n 3 -m "not workers and not ray and not slow and not cluster"
-	@$(BIN)/pytest -q -n 2 -m "workers and not ray and not slow and not gpu"
-	@$(BIN)/pytest -q -m "ray and not slow"
+	@$(BIN)/pytest -q -n 2 -m "workers and not ray and not kafka and not slow and not gpu"
+	@$(BIN)/pytest -q -m "(ray or kafka) and not slow"
 
 test-fast: $(FAST) ## Pass the tests that need neither torch nor Ray.
 	@$(BIN)/pytest -q -n 3 -m "not workers and not ray and not slow and not cluster" --ignore=tests/workers

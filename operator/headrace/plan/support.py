@@ -8,6 +8,7 @@ from headrace.api.tune_job import TuneJobSpec
 from headrace.plan.dependents import starts_from
 
 SOURCES = frozenset({"files", "sample", "sql"})
+STREAM_SOURCES = frozenset({"kafka"})
 STEPS = frozenset(
     {
         "validate_",
@@ -26,7 +27,9 @@ STEPS = frozenset(
         "detect",
     }
 )
+STREAM_STEPS = STEPS - {"scale", "tokenize", "augment", "window", "detect"}
 SINKS = frozenset({"delta", "parquet"})
+STREAM_SINKS = frozenset({"delta"})
 ALGORITHMS = frozenset({"random", "grid", "tpe", "gaussian_process", "cma_es", "genetic"})
 
 
@@ -47,15 +50,19 @@ def missing_support(resource: HeadraceObject) -> str | None:
 
 
 def _pipeline(spec: DataPipelineSpec) -> str | None:
-    if spec.mode == Mode.STREAM:
-        return "spec.mode Stream is not built yet; use Batch"
-    if spec.source.chosen not in SOURCES:
-        return f"spec.source.{spec.source.chosen_field} is not built yet; use files, sample or sql"
-    if spec.sink.chosen not in SINKS:
-        return f"spec.sink.{spec.sink.chosen_field} is not built yet; use delta or parquet"
+    is_stream = spec.mode == Mode.STREAM
+    if spec.source.chosen not in (STREAM_SOURCES if is_stream else SOURCES):
+        return f"spec.source.{spec.source.chosen_field} is not built yet for mode {spec.mode}; use {'kafka' if is_stream else 'files, sample or sql'}"
+    if spec.sink.chosen not in (STREAM_SINKS if is_stream else SINKS):
+        return f"spec.sink.{spec.sink.chosen_field} is not built yet{' for mode Stream; use delta' if is_stream else '; use delta or parquet'}"
+    deduplicates = [place for place, step in enumerate(spec.steps) if step.deduplicate]
     for place, step in enumerate(spec.steps):
-        if step.chosen not in STEPS:
-            return f"spec.steps[{place}].{step.chosen_field} is not built yet; remove the step"
+        if step.chosen not in (STREAM_STEPS if is_stream else STEPS):
+            return f"spec.steps[{place}].{step.chosen_field} is not built yet{' for mode Stream' if is_stream else ''}; remove the step"
+        if is_stream and step.deduplicate and step.deduplicate.near:
+            return f"spec.steps[{place}].deduplicate.near is not built yet for mode Stream; use deduplicate.exact"
+        if is_stream and place in deduplicates[1:]:
+            return f"spec.steps[{place}] is the second deduplicate, which is not built yet for mode Stream; name all columns in one"
         if step.filter and step.filter.languages:
             return f"spec.steps[{place}].filter.languages is not built yet; remove it"
         if step.redact and Entity.PERSON in step.redact.entities:

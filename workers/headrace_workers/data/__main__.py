@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 from headrace.api.artifacts import DatasetVersion
-from headrace.api.data_pipeline import DataPipelineSpec
+from headrace.api.data_pipeline import DataPipelineSpec, Mode
 from headrace.api.quantity import parse_quantity
 from headrace.api.run_report import Progress, Records, ReportPhase
 from headrace_workers import ray_cluster
@@ -14,6 +14,8 @@ from headrace_workers.data import engine, sinks
 from headrace_workers.data.sealed import seal_of
 from headrace_workers.data.sink import Committed
 from headrace_workers.data.spread import Spread, on_ray
+from headrace_workers.data.stream.head import stream
+from headrace_workers.data.stream.plan import planned as stream_plan
 from headrace_workers.faults import RunFault
 from headrace_workers.head import Head, run_head
 
@@ -25,14 +27,26 @@ TURN_SECONDS = 1.0
 def body(head: Head) -> dict[str, Any]:
     """Runs the pipeline on the run's Ray workers and returns the final fields of the report."""
     spec = _pipeline(head)
+    if spec.mode is Mode.STREAM:
+        return _streamed(head, spec)
     sinks.require_supported(spec.sink)
     plan = engine.planned(spec)
     if found := sinks.find_commit(spec.sink, head.spec.publish, head.spec.identity, plan.key):
         return _finished(head, found)
+    _form_group(head)
+    return write(head, plan, on_ray(head.check_stopping, tasks_per_worker(spec)))
+
+
+def _streamed(head: Head, spec: DataPipelineSpec) -> dict[str, Any]:
+    plan = stream_plan(spec)
+    _form_group(head)
+    return stream(head, spec, plan, tasks_per_worker(spec))
+
+
+def _form_group(head: Head) -> None:
     ray_cluster.start_head(ray_cluster.HeadSettings.from_environment(os.environ))
     head.reporter.update(phase=ReportPhase.STARTING, reason="WaitingForWorkers", stage="waiting for workers")
     _wait_for_workers(head)
-    return write(head, plan, on_ray(head.check_stopping, tasks_per_worker(spec)))
 
 
 def write(head: Head, plan: engine.Plan, spread: Spread) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from importlib import resources
 from importlib.resources.abc import Traversable
 from typing import Any
 
-from headrace.api.data_pipeline import DataPipelineSpec, FileFormat, Mode
+from headrace.api.data_pipeline import DataPipelineSpec, FileFormat
 from headrace.api.steps import Entity, Step
 from headrace_workers.data.sources.shard import Shard
 from headrace_workers.data.steps import BARRIERS, MAPS, PRIVATE, REWRITING
@@ -54,8 +54,6 @@ def works(spec: DataPipelineSpec, *, typed: bool = False) -> tuple[Work, ...]:
 
     Where the source's columns are `typed` already, nothing has to be read to find that out.
     """
-    if spec.mode is Mode.STREAM:
-        raise RunFault("NotSupported", "mode Stream is not available in this version; use mode Batch")
     is_private = any(step.chosen in PRIVATE for step in spec.steps)
     steps = tuple(_work(index, step, spec, is_private) for index, step in enumerate(spec.steps))
     _require_order(steps)
@@ -159,6 +157,8 @@ def _recipe(spec: DataPipelineSpec, *, with_addresses: bool) -> dict[str, Any]:
     source = spec.source.wire()
     if not with_addresses and spec.source.files:
         source = {"files": {"format": source["files"]["format"]}}
+    if not with_addresses and spec.source.kafka:
+        source = {"kafka": {"topics": source["kafka"]["topics"]}}
     timed = {"eventTime": spec.event_time.wire()} if spec.event_time else {}
     return {"source": source, "steps": [step.wire() for step in spec.steps], "seed": spec.seed, **timed}
 

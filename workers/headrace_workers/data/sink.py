@@ -43,7 +43,7 @@ def _table(uri: str) -> DeltaTable | None:
 
 
 def _own_commit(table: DeltaTable, uri: str, identity: RunIdentity, plan_key: str) -> Committed | None:
-    done = table.transaction_version(_application(identity))
+    done = table.transaction_version(application(identity))
     if done is None or done < identity.run:
         return None
     # The log's files are read by name: DeltaTable.history() numbers commits wrongly when another writer commits meanwhile.
@@ -60,7 +60,8 @@ def _own_commit(table: DeltaTable, uri: str, identity: RunIdentity, plan_key: st
     return None
 
 
-def _application(identity: RunIdentity) -> str:
+def application(identity: RunIdentity) -> str:
+    """The name by which an object commits: of its transactions a table takes each once, in order."""
     return f"headrace.dev/{identity.uid}"
 
 
@@ -81,7 +82,7 @@ def commit(uri: str, identity: RunIdentity, plan_key: str, prepared: Prepared) -
     properties = CommitProperties(
         custom_metadata={PREFIX + name: value for name, value in metadata.items()},
         # Two heads of one run can meet here; the table lets one transaction of an application through.
-        app_transactions=[Transaction(app_id=_application(identity), version=identity.run)],
+        app_transactions=[Transaction(app_id=application(identity), version=identity.run)],
     )
     try:
         write_deltalake(

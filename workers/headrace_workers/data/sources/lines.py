@@ -23,8 +23,3 @@ def blocks(opened: BinaryIO) -> Iterator[list[tuple[int, bytes]]]:
             block, size = [], 0
     if block:
         yield block
-
-
-def shown(line: bytes) -> str:
-    """A line as text for the quarantine, whatever its bytes are."""
-    return line.decode("utf-8", "backslashreplace")

@@ -7,7 +7,8 @@ import pyarrow as pa
 
 from headrace_workers.data.quarantine import BadRecord
 from headrace_workers.data.sources.identity import with_id
-from headrace_workers.data.sources.lines import blocks, shown
+from headrace_workers.data.sources.json_objects import shown
+from headrace_workers.data.sources.lines import blocks
 from headrace_workers.data.sources.shard import Batch
 
 
