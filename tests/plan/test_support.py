@@ -1,5 +1,7 @@
 """What this version cannot do is told in one sentence, and not ignored."""
 
+from typing import Any
+
 import pytest
 
 from headrace.api.objects import HeadraceObject
@@ -38,3 +40,44 @@ def test_names_cannot_be_redacted_yet() -> None:
     assert missing_support(pipeline(steps=[step])) is None
     refused = missing_support(pipeline(steps=[step, {"redact": {"entities": ["Email", "Person"]}}])) or ""
     assert refused.startswith("spec.steps[1].redact.entities Person is not built yet")
+
+
+KAFKA = {"kafka": {"brokers": ["kafka:9092"], "topics": ["events"]}}
+
+
+@pytest.mark.parametrize(
+    ("spec", "refused"),
+    [
+        ({"source": KAFKA}, None),
+        ({"source": KAFKA, "steps": [{"deduplicate": {"exact": {}}}, {"redact": {"entities": ["Email"]}}]}, None),
+        ({"source": {"http": {}}}, "spec.source.http is not built yet for mode Stream"),
+        ({"source": KAFKA, "sink": {"parquet": {}}}, "spec.sink.parquet is not built yet for mode Stream"),
+        (
+            {"source": KAFKA, "steps": [{"deduplicate": {"near": {}}}]},
+            "spec.steps[0].deduplicate.near is not built yet",
+        ),
+        (
+            {
+                "source": KAFKA,
+                "steps": [{"deduplicate": {"exact": {}}}, {"deduplicate": {"exact": {"columns": ["a"]}}}],
+            },
+            "spec.steps[1] is the second deduplicate",
+        ),
+        (
+            {"source": KAFKA, "steps": [{"split": {}}, {"augment": {"image": {"copies": 1}}}]},
+            "spec.steps[1].augment is not built yet for mode Stream",
+        ),
+    ],
+)
+def test_what_a_stream_cannot_do(spec: dict[str, Any], refused: str | None) -> None:
+    """The sentence names the field."""
+    said = missing_support(pipeline(mode="Stream", **spec))
+    assert (said or "").startswith(refused or "")
+    assert (said is None) == (refused is None)
+
+
+def test_a_batch_reads_no_topic_yet() -> None:
+    """Kafka is a Stream's."""
+    assert (missing_support(pipeline(source=KAFKA)) or "").startswith(
+        "spec.source.kafka is not built yet for mode Batch"
+    )

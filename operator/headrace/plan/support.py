@@ -27,7 +27,7 @@ STEPS = frozenset(
         "detect",
     }
 )
-STREAM_STEPS = STEPS - {"scale", "tokenize", "augment", "window", "detect"}
+STREAM_STEPS = STEPS - {"scale", "tokenize", "augment"}
 SINKS = frozenset({"delta", "parquet"})
 STREAM_SINKS = frozenset({"delta"})
 ALGORITHMS = frozenset({"random", "grid", "tpe", "gaussian_process", "cma_es", "genetic"})
@@ -63,6 +63,8 @@ def _pipeline(spec: DataPipelineSpec) -> str | None:
             return f"spec.steps[{place}].deduplicate.near is not built yet for mode Stream; use deduplicate.exact"
         if is_stream and place in deduplicates[1:]:
             return f"spec.steps[{place}] is the second deduplicate, which is not built yet for mode Stream; name all columns in one"
+        if is_stream and step.window and any(later > place for later in deduplicates):
+            return f"spec.steps[{place}].window before a deduplicate is not built yet for mode Stream; put deduplicate before it"
         if step.filter and step.filter.languages:
             return f"spec.steps[{place}].filter.languages is not built yet; remove it"
         if step.redact and Entity.PERSON in step.redact.entities:

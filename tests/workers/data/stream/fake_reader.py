@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from headrace.api.data_pipeline import DataPipelineSpec, KafkaStart
+from headrace_workers.data.quarantine import BadRecord
 from headrace_workers.data.stream.messages import Reading, Taken
 from headrace_workers.data.stream.parts import Part, Request
 from headrace_workers.data.stream.plan import planned
@@ -51,6 +52,10 @@ class FakeReader:
     def finish(self, table: pa.Table, group: int) -> Any:
         """The steps after deduplicate."""
         return self._worker.finish(table, group)
+
+    def conceal(self, bad: tuple[BadRecord, ...], group: int) -> Any:
+        """Records as the quarantine may have them."""
+        return self._worker.conceal(bad, group)
 
     def close(self) -> None:
         """There is nothing to close."""

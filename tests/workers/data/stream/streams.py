@@ -59,9 +59,9 @@ class Place:
         """The table's newest version."""
         return self.delta.to_pyarrow_table()
 
-    def bad(self, run: int = 1) -> list[dict[str, Any]]:
-        """What the quarantine holds."""
-        files = sorted((self.folder / f"run-{run}" / "quarantine").glob("*.jsonl"))
+    def bad(self, run: int = 1, folder: str = "") -> list[dict[str, Any]]:
+        """What the quarantine holds, or a folder of it."""
+        files = sorted((self.folder / f"run-{run}" / "quarantine" / folder).glob("*.jsonl"))
         return [json.loads(line) for file in files for line in file.read_text().splitlines()]
 
 

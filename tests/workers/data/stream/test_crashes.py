@@ -8,9 +8,8 @@ import pytest
 from deltalake import DeltaTable
 
 from headrace.api.run_report import Records
-from headrace_workers.data.stream import lake
 from headrace_workers.data.stream.epochs import Stream
-from headrace_workers.storage import Folder
+from tests.workers.data.stream.crashes import Died, Writes
 from tests.workers.data.stream.fake_reader import FakeReader
 from tests.workers.data.stream.streams import Place, spec_of, until
 
@@ -25,31 +24,6 @@ MESSAGES = {
 }
 BAD = [key for key in range(KEYS) if key % 10 == 3]
 IN_ALL = Records(read=2 * KEYS, written=KEYS - len(BAD), duplicates=KEYS - len(BAD), quarantined=2 * len(BAD))
-
-
-class Died(BaseException):
-    """The head is gone: nothing of it catches this."""
-
-
-class Writes:
-    """Counts the writes of a head, and has it die at one of them."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Watches files that are written and deleted, and commits."""
-        self.count, self.die_at, self.after = 0, -1, False
-        for owner, name in ((Folder, "write"), (Folder, "delete"), (lake, "write_deltalake")):
-            monkeypatch.setattr(owner, name, self._watched(getattr(owner, name)))
-
-    def _watched(self, done: Any) -> Any:
-        def watched(*arguments: Any, **named: Any) -> Any:
-            self.count += 1
-            if self.count == self.die_at and not self.after:
-                raise Died
-            done(*arguments, **named)
-            if self.count == self.die_at:
-                raise Died
-
-        return watched
 
 
 def run_to_the_end(place: Place, seed: int, reader_most: int = 50) -> Stream:
@@ -83,10 +57,10 @@ def test_death_at_each_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, qu
     writes = Writes(monkeypatch)
     for die_at in range(1, 31):
         place = Place(tmp_path / str(die_at))
-        writes.count, writes.die_at, writes.after = 0, die_at, after
+        writes.start(die_at, after=after)
         with pytest.raises(Died):
             run_to_the_end(place, seed=die_at)
-        writes.die_at = -1
+        writes.stop()
         check(place, run_to_the_end(place, seed=1000 + die_at, reader_most=30))
 
 
@@ -95,7 +69,7 @@ def test_many_deaths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quick: Non
     """Head after head dies at some write."""
     writes, place, deaths = Writes(monkeypatch), Place(tmp_path), 0
     while True:
-        writes.count, writes.die_at, writes.after = 0, 3 + (seed * 7 + deaths * 5) % 23, deaths % 2 == 0
+        writes.start(3 + (seed * 7 + deaths * 5) % 23, after=deaths % 2 == 0)
         try:
             stream = run_to_the_end(place, seed=seed * 100 + deaths)
         except Died:

@@ -62,7 +62,8 @@ class Stream:
         )
         self._memory = self.keeper.memory()
         self._positions, self._known = dict(state.offsets), state.known
-        self._begun: dict[str, int] = {}
+        self._since: dict[str, int] = {}
+        """Where partitions were read up to since the last epoch."""
         self._high: dict[str, int] = {}
         self._accepted: list[Part] = []
         self._patience = Patience()
@@ -82,16 +83,16 @@ class Stream:
 
     @property
     def lag(self) -> int | None:
-        """Messages that are not in an epoch yet; None before the broker has told."""
+        """Messages that were not read yet; None before the broker has told."""
         if not self._high:
             return None
-        return sum(max(0, high - self.state.offsets.get(name, 0)) for name, high in self._high.items())
+        return sum(max(0, high - self._positions.get(name, 0)) for name, high in self._high.items())
 
     def stages(self) -> tuple[StageRate, ...]:
         """How fast reading is, over all readers, and committing."""
-        now, waiting = time.monotonic(), sum(part.records.read for part in self._accepted)
+        now = time.monotonic()
         channels = max(1, len(self.readers.names))
-        return self._reading.at(now, channels, self.lag or 0), self._committing.at(now, 1, waiting)
+        return self._reading.at(now, channels, self.lag or 0), self._committing.at(now, 1, self._read)
 
     def run(self, stopping: threading.Event, tell: Callable[["Stream"], None]) -> None:
         """Goes on until it is asked to stop, with what was read by then committed; `tell` hears of each turn."""
@@ -124,8 +125,8 @@ class Stream:
                 names = self.readers.call("partitions")
                 if not self._troubled(names):
                     self._take_up(names)
-                    if self._begun:
-                        self._keep(Epoch(self._memory), {}, self.state.recent)
+                    if self._since:
+                        self._keep(Epoch(self._memory), self.state.recent)
                     return
             tell(self)
             time.sleep(TURN_SECONDS)
@@ -142,7 +143,7 @@ class Stream:
             self._listed = 0.0
             return
         self._positions |= starts
-        self._begun |= starts
+        self._since |= starts
 
     def _gather(self, stopping: threading.Event, tell: Callable[["Stream"], None]) -> None:
         """Takes what the readers answer, until it is time to commit it; the readers read on."""
@@ -155,11 +156,9 @@ class Stream:
                 self._begin(stopping, tell)
             if self._patience.may_ask(now):
                 self._ask(now)
-            held = sum(part.records.read for part in self._accepted)
-            left = self._committed + pause - now
-            if held and (
-                left <= 0 or held >= MOST_RECORDS or sum(p.table.nbytes for p in self._accepted) >= MOST_BYTES
-            ):
+            read, left = self._read, self._committed + pause - now
+            size = sum(part.table.nbytes for part in self._accepted)
+            if (read and (left <= 0 or read >= MOST_RECORDS or size >= MOST_BYTES)) or (left <= 0 and self._ripe(now)):
                 return
             for answer in self.readers.answers(min(max(left, 0.01), TURN_SECONDS)):
                 self._hear(answer)
@@ -197,9 +196,11 @@ class Stream:
         now = time.monotonic()
         self._known = known
         self._positions |= answer.offsets
+        self._since |= answer.offsets
         self._high |= answer.high
         self._watermark.hear(answer.newest, now)
-        self._accepted.append(answer)
+        if answer.records.read:
+            self._accepted.append(answer)
         self._reading.add(answer.records.read, answer.seconds, now)
         if answer.partitions:
             self._take_up(answer.partitions)
@@ -220,10 +221,7 @@ class Stream:
         reached = self._watermark.advance(self._positions, now)
         closed = self.state.watermark
         epoch = made(self.plan, parts, self._memory, self.keeper.name, self.readers.call, closed, reached)
-        offsets: dict[str, int] = {}
-        for part in parts:
-            offsets |= part.offsets
-        self._keep(epoch, offsets, self._judged(epoch))
+        self._keep(epoch, self._judged(epoch))
         self._committing.add(epoch.account.read, time.process_time() - started, time.monotonic())
 
     def _judged(self, epoch: Epoch) -> tuple[tuple[int, int], ...]:
@@ -237,7 +235,7 @@ class Stream:
         quarantine.require_few(bad, read, self.plan.spec.quarantine.max_fraction, first)
         return tuple(recent)
 
-    def _keep(self, epoch: Epoch, offsets: dict[str, int], recent: tuple[tuple[int, int], ...]) -> None:
+    def _keep(self, epoch: Epoch, recent: tuple[tuple[int, int], ...]) -> None:
         alerts = self.plan.spec.alerts
         raised_now = raised(with_watched(epoch.rows, alerts), alerts, datetime.now(UTC)) if alerts else []
         told = self.state.alerts
@@ -245,10 +243,8 @@ class Stream:
         told = told.model_copy(
             update={"count": told.count + len(raised_now), "last": (*newest, *told.last)[:MOST_TOLD]}
         )
-        self.keeper.keep(
-            epoch, self._begun | offsets, self._known, self._watermark.newest, self._watermark.reached, recent, told
-        )
-        self._memory, self._begun = epoch.memory, {}
+        self.keeper.keep(epoch, self._since, self._known, self._watermark.newest, self._watermark.reached, recent, told)
+        self._memory, self._since = epoch.memory, {}
         self._on_alerts(raised_now)
 
 
