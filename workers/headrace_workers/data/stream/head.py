@@ -1,5 +1,6 @@
 """A Stream's run on the run's Ray workers, and its report."""
 
+import os
 import time
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -9,7 +10,8 @@ import psutil
 
 from headrace.api.artifacts import DatasetVersion
 from headrace.api.data_pipeline import DataPipelineSpec
-from headrace.api.run_report import Progress, ReportPhase, StreamProgress
+from headrace.api.run_report import Progress, RaisedAlerts, ReportPhase, StreamProgress
+from headrace_workers.data.alerts.webhooks import Webhooks, addresses
 from headrace_workers.data.stream.epochs import Stream
 from headrace_workers.data.stream.plan import StreamPlan
 from headrace_workers.data.stream.preparing import ARTIFACTS
@@ -18,14 +20,15 @@ from headrace_workers.faults import Interrupted
 from headrace_workers.head import Head
 
 MEMORY_SECONDS = 2.0
+LAST_POSTS_SECONDS = 5.0
 
 
 class Told:
     """Makes reports of a Stream; the memory of its processes is looked at now and then."""
 
-    def __init__(self, head: Head) -> None:
+    def __init__(self, head: Head, webhooks: Webhooks) -> None:
         """Tells the head's reporter."""
-        self._head = head
+        self._head, self._webhooks = head, webhooks
         self._looked, self._memory = -MEMORY_SECONDS, 0
 
     def __call__(self, stream: Stream) -> None:
@@ -57,14 +60,25 @@ class Told:
             splits=splits, artifacts=self._head.storage.sub(ARTIFACTS).uri,
         )  # fmt: skip
 
+    def _alerts(self, stream: Stream) -> RaisedAlerts | None:
+        if not stream.plan.spec.alerts:
+            return None
+        undelivered, problem = self._webhooks.undelivered
+        return stream.state.alerts.model_copy(update={"undelivered": undelivered, "problem": problem})
+
 
 def stream(head: Head, spec: DataPipelineSpec, plan: StreamPlan, readers_per_worker: int) -> dict[str, Any]:
     """Runs until it is asked to stop: raises Interrupted then, with all committed that was read."""
+    identity = head.spec.identity
     readers = RayReaders(spec, readers_per_worker, head.check_stopping)
-    running = Stream(plan, head.spec.identity, head.storage, head.spec.publish, readers)
-    tell = Told(head)
+    webhooks = Webhooks(f"{identity.namespace}/{identity.name}", addresses(spec.alerts, os.environ))
+    running = Stream(plan, identity, head.storage, head.spec.publish, readers, webhooks.tell)
+    tell = Told(head, webhooks)
     tell(running)
-    running.run(head.stopping, tell)
+    try:
+        running.run(head.stopping, tell)
+    finally:
+        webhooks.close(LAST_POSTS_SECONDS)
     tell(running)
     raise Interrupted
 

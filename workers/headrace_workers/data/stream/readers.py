@@ -95,7 +95,7 @@ class RayReaders:
     """Readers on the run's Ray workers, so many on each; those of new workers join in once they answer."""
 
     def __init__(self, spec: DataPipelineSpec, readers_per_worker: int, check: Callable[[], None]) -> None:
-        """Starts none yet; `check` is called while something is waited for, and may raise."""
+        """Starts none yet; `check` is called while no reader is there, and may raise."""
         self._spec, self._per_worker, self._check = spec, readers_per_worker, check
         self._ready: dict[str, Any] = {}
         self._starting: dict[Any, Any] = {}
@@ -158,26 +158,27 @@ class RayReaders:
         return answers
 
     def call(self, method: str, *arguments: Any) -> Any:
-        """What some reader answers; RunFault WorkerLost if one after the other was lost."""
+        """What some reader answers; RunFault WorkerLost if one after the other was lost.
+
+        Who is asked to stop still has this answered, as it may belong to an epoch; without any reader, that stays undone.
+        """
         import ray
 
         tries, ends = 0, time.monotonic() + CALL_SECONDS
         while tries < MOST_TRIES and time.monotonic() < ends:
-            self._check()
             self.update()
             names = self.idle or self.names
             if not names:
+                self._check()
                 time.sleep(POLL_SECONDS)
                 continue
             tries += 1
-            name = names[0]
-            reference = getattr(self._ready[name], method).remote(*arguments)
-            while not ray.wait([reference], timeout=POLL_SECONDS)[0]:
-                self._check()
+            reference = getattr(self._ready[names[0]], method).remote(*arguments)
+            ray.wait([reference], timeout=max(0.0, ends - time.monotonic()))
             answer = _got(reference)
             if not _is_lost(answer):
                 return answer
-            self._ready.pop(name, None)
+            self._ready.pop(names[0], None)
         raise RunFault(
             "WorkerLost",
             f"no reader lived long enough to answer ({tries} were tried); see the workers' logs",
@@ -206,7 +207,7 @@ def _got(reference: Any) -> Any:
     from ray.exceptions import RayError, RayTaskError
 
     try:
-        return ray.get(reference)
+        return ray.get(reference, timeout=0)
     except RayTaskError:
         raise
     except RayError:
