@@ -13,7 +13,7 @@ BENCH := $(VENV)/.bench
 export RAY_USAGE_STATS_ENABLED := 0
 export UV_COMPILE_BYTECODE := 1
 
-.PHONY: help cluster-up cluster-down images kind quickstart test test-fast test-long test-gpu test-kube test-cluster test-crash bench-operator bench-auto bench-compression bench-data bench-elastic bench-scale soak simulate check lint types layers generate requirements golden clean
+.PHONY: help cluster-up cluster-down images kind quickstart test test-fast test-long test-gpu test-kube test-cluster test-crash bench-operator bench-auto bench-compression bench-data bench-elastic bench-scale bench-stream soak simulate check lint types layers generate requirements golden clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -83,6 +83,9 @@ bench-auto: $(BENCH) ## See whether auto takes the fastest way, on networks of f
 
 bench-data: $(BENCH) ## Redact 10,000 rows of many countries, and find near duplicates in 1 GB, beside peers that are installed (10 min).
 	@$(BIN)/python hack/bench/bench_data.py
+
+bench-stream: $(FULL) ## A Stream on a real Kafka broker: messages a second beside Quix Streams, and how late alerts are.
+	@$(BIN)/python hack/bench/bench_stream.py
 
 bench-elastic: $(BENCH) ## Kill, stop, cut off, add and remove workers that train on a slow network (root; an hour and a half).
 	@RUST_LOG=warn TORCH_CPP_LOG_LEVEL=ERROR $(BIN)/python hack/bench/bench_elastic.py
