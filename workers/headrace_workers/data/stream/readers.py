@@ -18,6 +18,8 @@ LOOK_SECONDS = 1.0
 CALL_SECONDS = 60.0
 MOST_TRIES = 10
 POLL_SECONDS = 0.2
+FETCH_SECONDS = 30.0
+"""How long an answer that is there may take from one node to another."""
 
 
 class Readers(Protocol):
@@ -207,7 +209,7 @@ def _got(reference: Any) -> Any:
     from ray.exceptions import RayError, RayTaskError
 
     try:
-        return ray.get(reference, timeout=0)
+        return ray.get(reference, timeout=FETCH_SECONDS)
     except RayTaskError:
         raise
     except RayError:
