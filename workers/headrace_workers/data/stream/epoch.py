@@ -16,7 +16,7 @@ from headrace_workers.data.steps.detection import Detection
 from headrace_workers.data.steps.open_windows import entries
 from headrace_workers.data.stream.duplicates import Seen, words
 from headrace_workers.data.stream.held import Held
-from headrace_workers.data.stream.parts import HIDDEN, SIGNATURE, TIME, Failed, Part
+from headrace_workers.data.stream.parts import HIDDEN, SIGNATURE, TIME, Failed, Offsets, Part
 from headrace_workers.data.stream.plan import AFTER_DETECT, AFTER_EQUAL, AFTER_WINDOW, StreamPlan
 from headrace_workers.faults import RunFault
 
@@ -66,9 +66,10 @@ Call = Callable[..., Any]
 
 
 def made(
-    plan: StreamPlan, parts: list[Part], memory: Memory, names: Names, call: Call, closed: int | None, reached: int | None
+    plan: StreamPlan, parts: list[Part], memory: Memory, names: Names, call: Call, closed: int | None, reached: int | None,
+    begins: Offsets,
 ) -> Epoch:  # fmt: skip
-    """The epoch of these parts; windows were closed up to the watermark `closed`, and are up to `reached`."""
+    """The epoch of these parts, which `begins` where the last one ended; windows were closed up to the watermark `closed`, and are up to `reached`."""
     epoch = Epoch(memory)
     epoch.bad = tuple(bad for part in parts for bad in part.bad)
     epoch.account = total(part.records for part in parts)
@@ -76,7 +77,7 @@ def made(
         table = pa.concat_tables([part.table for part in parts], promote_options="default")
         table = _without_equal(epoch, plan, table, names)
         table = _finished(epoch, plan, table, AFTER_EQUAL, call)
-        epoch.rows = table if plan.window is None else _held(epoch, plan, table, names, call, closed)
+        epoch.rows = table if plan.window is None else _held(epoch, plan, table, names, call, closed, begins)
     if plan.window is not None:
         epoch.rows = _closed(epoch, plan, names, call, reached)
     rows = epoch.rows.drop_columns([name for name in HIDDEN if name in epoch.rows.column_names])
@@ -122,7 +123,9 @@ def _answered(answer: Any) -> Any:
     return answer
 
 
-def _held(epoch: Epoch, plan: StreamPlan, table: pa.Table, names: Names, call: Call, closed: int | None) -> pa.Table:
+def _held(
+    epoch: Epoch, plan: StreamPlan, table: pa.Table, names: Names, call: Call, closed: int | None, begins: Offsets
+) -> pa.Table:
     """Puts the records into their windows; those whose windows are closed are late."""
     assert plan.window is not None
     assert epoch.memory.held is not None
@@ -132,7 +135,7 @@ def _held(epoch: Epoch, plan: StreamPlan, table: pa.Table, names: Names, call: C
     times, place = table[TIME].to_numpy(), plan.window.context.place
     found, late = entries(table, times, plan.window.settings, NEVER if closed is None else closed, place)
     name = names("held", "arrow")
-    held = epoch.memory.held.with_run(name, found)
+    held = epoch.memory.held.with_run(name, found, begins)
     epoch.files |= {run.name: pieces.to_bytes(run.table) for run in held.runs if run.name == name}
     epoch.memory = replace(epoch.memory, held=held)
     epoch.late = tuple(_late(record, place) for record in late.drop_columns([TIME]).to_pylist())

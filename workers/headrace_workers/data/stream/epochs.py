@@ -220,7 +220,9 @@ class Stream:
         parts, self._accepted = self._accepted, []
         reached = self._watermark.advance(self._positions, now)
         closed = self.state.watermark
-        epoch = made(self.plan, parts, self._memory, self.keeper.name, self.readers.call, closed, reached)
+        epoch = made(
+            self.plan, parts, self._memory, self.keeper.name, self.readers.call, closed, reached, self.state.offsets
+        )
         self._keep(epoch, self._judged(epoch))
         self._committing.add(epoch.account.read, time.process_time() - started, time.monotonic())
 

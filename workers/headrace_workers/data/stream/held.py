@@ -4,8 +4,8 @@ A run's file stays as it was written while its windows close one after the other
 it is read again.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pyarrow as pa
@@ -19,10 +19,11 @@ from headrace_workers.data.stream.duplicates import MOST_IN_A_RUN
 
 @dataclass(frozen=True)
 class HeldRun:
-    """Entries of open windows, as `open_windows.entries` makes them; `name` is their file."""
+    """Entries of open windows, as `open_windows.entries` makes them; `name` is their file, `begins` where their records began to be read."""
 
     name: str
     table: pa.Table
+    begins: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def earliest(self) -> int:
@@ -42,7 +43,7 @@ class Held:
     @classmethod
     def restored(cls, window: Window, runs: Sequence[HeldRun], closed: int) -> "Held":
         """Of files that were written earlier, without what is in windows that have closed since."""
-        left = (HeldRun(run.name, _open(run.table, closed - window.seconds * SECOND)) for run in runs)
+        left = (replace(run, table=_open(run.table, closed - window.seconds * SECOND)) for run in runs)
         return cls(window, [run for run in left if run.table.num_rows])
 
     @property
@@ -54,13 +55,18 @@ class Held:
         """Whether a window ends by the watermark."""
         return any(run.earliest + self._length <= watermark for run in self.runs)
 
-    def with_run(self, name: str, made: pa.Table) -> "Held":
-        """What is held with these entries, of which the new run is the only one that has no file yet."""
+    def with_run(self, name: str, made: pa.Table, begins: Mapping[str, int] | None = None) -> "Held":
+        """What is held with these entries, of which the new run is the only one that has no file yet.
+
+        `begins` is where their records began to be read.
+        """
+        begins = begins or {}
         runs = list(self.runs)
         while runs and made.num_rows and _may_merge(runs[-1].table.num_rows, made.num_rows):
-            made = pa.concat_tables([runs.pop().table, made], promote_options="permissive")
+            older = runs.pop()
+            made, begins = pa.concat_tables([older.table, made], promote_options="permissive"), older.begins
         if made.num_rows:
-            runs.append(HeldRun(name, made.combine_chunks()))
+            runs.append(HeldRun(name, made.combine_chunks(), begins))
         return Held(self._window, runs)
 
     def close(self, watermark: int) -> tuple[pa.Table | None, int, "Held"]:
@@ -74,7 +80,7 @@ class Held:
         closing = pa.concat_tables(
             [run.table.filter(pc.less_equal(run.table[START], last)) for run in self.runs], promote_options="permissive"
         ).combine_chunks()
-        left = (HeldRun(run.name, _open(run.table, last)) for run in self.runs)
+        left = (replace(run, table=_open(run.table, last)) for run in self.runs)
         done = int(pc.sum(closing[LAST]).as_py())
         return rows_of(closing, self._window), done, Held(self._window, [run for run in left if run.table.num_rows])
 

@@ -23,7 +23,7 @@ from headrace_workers.data.stream import preparing
 from headrace_workers.data.stream.epoch import Epoch, Memory
 from headrace_workers.data.stream.lake import Lake
 from headrace_workers.data.stream.plan import StreamPlan
-from headrace_workers.data.stream.state import State, States, Writer, named, text_of
+from headrace_workers.data.stream.state import HeldFile, State, States, Writer, named, text_of
 from headrace_workers.storage import Folder
 
 BAD, LATE = "bad", "late"
@@ -76,7 +76,7 @@ class Keeper:
             offsets=before.offsets | dict(offsets), records=records, splits=_counted(before.splits, rows),
             columns=text_of(known), newest=dict(newest), watermark=watermark,
             seen=tuple(run.name for run in memory.seen.runs),
-            held=tuple(run.name for run in memory.held.runs) if memory.held else (), detection=memory.detection_file,
+            held=tuple(HeldFile(name=run.name, begins=dict(run.begins)) for run in memory.held.runs) if memory.held else (), detection=memory.detection_file,
             recent=tuple(recent), writers=self._writers, commits=before.commits + bool(rows.num_rows), alerts=alerts,
             commit_time=datetime.now(UTC).isoformat() if rows.num_rows else before.commit_time,
         )  # fmt: skip
@@ -100,7 +100,8 @@ class Keeper:
             # Before the commit: whoever sees the version must find what goes with it.
             self._columns = rows.column_names
             preparing.save(self._plan, self._columns, self._storage)
-        self.lake.append(rows, self.state, self.digest)
+        event_time = self._plan.spec.event_time
+        self.lake.append(rows, self.state, self.digest, event_time.column if event_time else "")
         self._last_commit = self.state.name
 
     def _tidy(self) -> None:
@@ -120,9 +121,13 @@ class Keeper:
                     logger.warning(
                         "the storage has lost the state %s: going on from the table's last commit", last.state
                     )
+                # What waited in windows is read again; what is in windows that were written is late then.
                 account = last.records if last.run == identity.run else Records()
+                account = account.model_copy(update={"read": account.read - account.held, "held": 0})
+                timed = self._plan.spec.event_time and self._plan.spec.event_time.column == last.event_time
                 found = State(
-                    epoch=last.epoch, writer=self._writer, offsets=dict(last.offsets), records=account, splits=dict(last.splits)
+                    epoch=last.epoch, writer=self._writer, offsets=dict(last.offsets), records=account,
+                    splits=dict(last.splits), watermark=last.watermark if timed else None,
                 )  # fmt: skip
         self._states.forget_others(found)
         for folder in (self._storage.sub(quarantine.FOLDER), self._storage.sub(LATE_FOLDER)):

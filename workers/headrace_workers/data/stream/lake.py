@@ -41,6 +41,8 @@ class LastCommit:
     offsets: Mapping[str, int]
     records: Records
     splits: Mapping[str, int]
+    watermark: int | None
+    event_time: str
 
 
 class Lake:
@@ -81,6 +83,8 @@ class Lake:
                         offsets=json.loads(entry[PREFIX + "offsets"]),
                         records=Records.model_validate_json(entry[PREFIX + "records"]),
                         splits=json.loads(entry[PREFIX + "splits"]),
+                        watermark=json.loads(entry[PREFIX + "watermark"]),
+                        event_time=entry[PREFIX + "eventTime"],
                     )
         raise RunFault(
             "CommitLost",
@@ -88,15 +92,20 @@ class Lake:
             f"to read the topics from where source.kafka.start says, make a new pipeline",
         )
 
-    def append(self, rows: pa.Table, state: State, digest: str) -> int:
-        """Commits an epoch's rows and returns the version; RunFault if another head, or another writer, was faster."""
+    def append(self, rows: pa.Table, state: State, digest: str, event_time: str = "") -> int:
+        """Commits an epoch's rows and returns the version; RunFault if another head, or another writer, was faster.
+
+        `event_time` is the column that the watermark is of.
+        """
         metadata = {
             "uid": self._identity.uid,
             "run": str(self._identity.run),
             "pipeline": f"{self._identity.namespace}/{self._identity.name}",
             "epoch": str(state.epoch),
             "state": state.name,
-            "offsets": json.dumps(state.offsets),
+            "offsets": json.dumps(state.safe_offsets),
+            "watermark": json.dumps(state.watermark),
+            "eventTime": event_time,
             "digest": digest,
             "records": state.records.model_dump_json(),
             "splits": json.dumps(state.splits),

@@ -35,6 +35,13 @@ class Writer(Model):
     begins: int
 
 
+class HeldFile(Model):
+    """A file of what waits in open windows, and where its records began to be read."""
+
+    name: str
+    begins: dict[str, int] = {}
+
+
 class State(Model):
     """All that a head must know to go on after an epoch."""
 
@@ -51,7 +58,9 @@ class State(Model):
     newest: dict[str, int] = {}
     watermark: int | None = None
     seen: Annotated[tuple[str, ...], Field(description="The files of what equal records are compared with.")] = ()
-    held: Annotated[tuple[str, ...], Field(description="The files of what waits in open windows.")] = ()
+    held: Annotated[
+        tuple[HeldFile, ...], Field(description="The files of what waits in open windows, the oldest first.")
+    ] = ()
     detection: Annotated[str, Field(description="The file of what scores depend on.")] = ""
     recent: Annotated[tuple[tuple[int, int], ...], Field(description="Records read and bad ones, lately.")] = ()
     writers: tuple[Writer, ...] = ()
@@ -67,7 +76,14 @@ class State(Model):
     @property
     def files(self) -> frozenset[str]:
         """Its own file, and all that it names."""
-        return frozenset((self.name, *self.seen, *self.held, *([self.detection] if self.detection else [])))
+        return frozenset(
+            (self.name, *self.seen, *(file.name for file in self.held), *([self.detection] if self.detection else []))
+        )
+
+    @property
+    def safe_offsets(self) -> dict[str, int]:
+        """Where to read from for all that waits in windows, too; partitions that came since are read whole then."""
+        return self.held[0].begins if self.held else self.offsets
 
     @property
     def known(self) -> pa.Schema:
@@ -128,7 +144,7 @@ class States:
         seen = Seen(within, [Run.of(name, self._table(name)) for name in state.seen])
         held = detection = None
         if plan.window:
-            runs = [HeldRun(name, self._table(name)) for name in state.held]
+            runs = [HeldRun(file.name, self._table(file.name), file.begins) for file in state.held]
             held = Held.restored(plan.window.settings, runs, NEVER if state.watermark is None else state.watermark)
         if plan.detect:
             known = json.loads(self._folder.read(state.detection)) if state.detection else None
