@@ -29,7 +29,7 @@ class FakeReader:
         }
         self._chance, self._most = random.Random(seed), most
 
-    def partitions(self) -> tuple[str, ...]:
+    def partitions(self, were_there: bool) -> tuple[str, ...]:
         """All that there are."""
         return tuple(sorted(self._messages))
 

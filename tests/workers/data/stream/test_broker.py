@@ -55,3 +55,8 @@ def test_what_errors_become(code: int, reason: str | None) -> None:
     else:
         assert isinstance(made, RunFault)
         assert made.reason == reason
+
+
+def test_a_topic_that_was_there_is_waited_for() -> None:
+    """A broker that has just started may not know it yet."""
+    assert isinstance(told(KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART), KAFKA, was_there=True), Unreachable)

@@ -3,9 +3,13 @@
 from pathlib import Path
 
 import pyarrow as pa
+import pytest
 
+from headrace_workers.data.stream.plan import planned
 from headrace_workers.data.stream.state import State, States, Writer, named, text_of
+from headrace_workers.faults import RunFault
 from headrace_workers.storage import Folder
+from tests.workers.data.stream.streams import spec_of
 
 
 def test_the_state_that_a_commit_names_or_the_newest_after_it(tmp_path: Path) -> None:
@@ -55,3 +59,12 @@ def test_columns_travel_with_the_state() -> None:
     schema = pa.schema([("id", pa.string()), ("values", pa.list_(pa.float64()))])
     assert State(epoch=1, writer="a", columns=text_of(schema)).known == schema
     assert State(epoch=1, writer="a").known == pa.schema([("id", pa.string())])
+
+
+def test_a_file_that_is_gone_is_named(tmp_path: Path) -> None:
+    """With what to do."""
+    states = States(Folder(f"file:{tmp_path}"))
+    plan = planned(spec_of({"kafka": {"brokers": ["none:9092"], "topics": ["t"]}}, {"deduplicate": {"exact": {}}}))
+    with pytest.raises(RunFault, match="lacks seen-1, of what the stream remembers") as fault:
+        states.memory(State(epoch=1, writer="a", seen=("seen-1",)), plan)
+    assert fault.value.reason == "StateLost"

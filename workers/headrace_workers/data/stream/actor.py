@@ -34,9 +34,9 @@ class ReaderActor:
         """The process that answers."""
         return os.getpid()
 
-    def partitions(self) -> tuple[str, ...] | str | Failed:
+    def partitions(self, were_there: bool) -> tuple[str, ...] | str | Failed:
         """All partitions of the topics; a sentence where the broker does not answer."""
-        return self._answered(lambda reader, _: reader.partitions())
+        return self._answered(lambda reader, _: reader.partitions(were_there=were_there))
 
     def starts(self, names: tuple[str, ...], start: KafkaStart) -> dict[str, int] | str | Failed:
         """Where reading begins in partitions that were not read from; a sentence where the broker does not answer."""
@@ -49,7 +49,7 @@ class ReaderActor:
             reading = reader.read(request)
             started = time.process_time()
             part = worker.part(request.offsets, reading, request.known)
-            partitions = reader.partitions() if request.lists and not part.trouble else ()
+            partitions = reader.partitions(were_there=True) if request.lists and not part.trouble else ()
             return replace(part, seconds=reading.seconds + time.process_time() - started, partitions=partitions)
 
         return self._answered(work)

@@ -101,14 +101,17 @@ def consumer(kafka: Kafka, troubles: Troubles, environ: Mapping[str, str] = os.e
         raise RunFault("WrongSettings", f"source.kafka.settings are not taken by the Kafka client: {error}") from None
 
 
-def told(error: KafkaError, kafka: Kafka) -> Exception:
-    """What to raise of an error: a RunFault, or Unreachable for what may pass."""
+def told(error: KafkaError, kafka: Kafka, *, was_there: bool = False) -> Exception:
+    """What to raise of an error: a RunFault, or Unreachable for what may pass.
+
+    A topic that `was_there` may be unknown to a broker that has just started, and is waited for.
+    """
     if error.code() in REFUSED:
         return RunFault(
             "BrokerRefused",
             f"the Kafka brokers {', '.join(kafka.brokers)} refuse this client: {error.str()}; check source.kafka.settings and password, and what the user may read",
         )
-    if error.code() in UNKNOWN:
+    if error.code() in UNKNOWN and not was_there:
         return RunFault(
             "SourceNotFound",
             f"source.kafka.topics: the brokers {', '.join(kafka.brokers)} have no such topic or partition ({error.str()}); make it, or correct the name",
@@ -118,15 +121,15 @@ def told(error: KafkaError, kafka: Kafka) -> Exception:
     )
 
 
-def partitions(client: Consumer, kafka: Kafka) -> tuple[str, ...]:
-    """All partitions of the topics, as topic/number, sorted; RunFault for a topic that is not there."""
+def partitions(client: Consumer, kafka: Kafka, *, were_there: bool) -> tuple[str, ...]:
+    """All partitions of the topics, as topic/number, sorted; RunFault for a topic that is not there, and never was."""
     found: list[str] = []
     for topic in kafka.topics:
         try:
             listed = client.list_topics(topic, TELL_SECONDS).topics[topic]
         except KafkaException as error:
-            raise told(error.args[0], kafka) from None
+            raise told(error.args[0], kafka, was_there=were_there) from None
         if listed.error is not None:
-            raise told(listed.error, kafka)
+            raise told(listed.error, kafka, was_there=were_there)
         found.extend(f"{topic}/{number}" for number in listed.partitions)
     return tuple(sorted(found))

@@ -40,7 +40,9 @@ JUDGED_RECORDS = 10_000
 """The share of bad records is that of so many, the last ones."""
 TURN_SECONDS = 0.25
 TELL_SECONDS = 1.0
+MOST_WAIT_SECONDS = 1.0
 MOST_LINGER_SECONDS = 0.25
+"""What a reader may wait for a message, and then for more: it is asked other things, too."""
 MOST_TOLD = 5
 """Alerts that are told in the report, the last ones."""
 
@@ -122,7 +124,7 @@ class Stream:
         while not stopping.is_set():
             self.readers.update()
             if self._patience.may_ask(time.monotonic()):
-                names = self.readers.call("partitions")
+                names = self.readers.call("partitions", bool(self._positions))
                 if not self._troubled(names):
                     self._take_up(names)
                     if self._since:
@@ -167,7 +169,7 @@ class Stream:
                 tell(self)
 
     def _ask(self, now: float) -> None:
-        pause = self.plan.spec.streaming.commit_milliseconds / 1000
+        wait = min(self.plan.spec.streaming.commit_milliseconds / 1000, MOST_WAIT_SECONDS)
         idle = set(self.readers.idle)
         for name, partitions in shared(self._positions, self.readers.names).items():
             if name not in idle or not partitions:
@@ -175,9 +177,7 @@ class Stream:
             lists = now - self._listed >= LIST_SECONDS
             self._listed = now if lists else self._listed
             offsets = {partition: self._positions[partition] for partition in partitions}
-            self.readers.ask(
-                name, Request(offsets, self._known, pause, min(pause / 4, MOST_LINGER_SECONDS), lists=lists)
-            )
+            self.readers.ask(name, Request(offsets, self._known, wait, min(wait / 4, MOST_LINGER_SECONDS), lists=lists))
 
     def _hear(self, answer: Part | str | Failed) -> None:
         if self._troubled(answer):
@@ -228,7 +228,9 @@ class Stream:
 
     def _judged(self, epoch: Epoch) -> tuple[tuple[int, int], ...]:
         """How many were read and bad lately; RunFault TooManyBadRecords if these are too many."""
-        recent = [*self.state.recent, (epoch.account.read, epoch.account.quarantined)]
+        recent = [*self.state.recent]
+        before = recent.pop() if recent and recent[-1][0] < JUDGED_RECORDS // 100 else (0, 0)
+        recent.append((before[0] + epoch.account.read, before[1] + epoch.account.quarantined))
         while len(recent) > 1 and sum(read for read, _ in recent[1:]) >= JUDGED_RECORDS:
             recent.pop(0)
         read = max(JUDGED_RECORDS, sum(read for read, _ in recent))

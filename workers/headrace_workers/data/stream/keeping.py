@@ -18,7 +18,6 @@ from headrace.api.run_report import RaisedAlerts, Records
 from headrace.api.run_spec import RunIdentity
 from headrace_workers.data import quarantine, recipe
 from headrace_workers.data.accounting import added, require_balanced
-from headrace_workers.data.quarantine import BadRecord
 from headrace_workers.data.stream import preparing
 from headrace_workers.data.stream.epoch import Epoch, Memory
 from headrace_workers.data.stream.lake import Lake
@@ -80,8 +79,10 @@ class Keeper:
             recent=tuple(recent), writers=self._writers, commits=before.commits + bool(rows.num_rows), alerts=alerts,
             commit_time=datetime.now(UTC).isoformat() if rows.num_rows else before.commit_time,
         )  # fmt: skip
-        self._set_aside(BAD, self._storage, epoch.bad)
-        self._set_aside(LATE, self._storage, epoch.late)
+        if epoch.bad:
+            quarantine.write(self._storage, self._stem(BAD), epoch.bad)
+        if epoch.late:
+            quarantine.write(self._storage, f"{LATE}/{self._stem(LATE)}", epoch.late)
         self._states.write(state, epoch.files)
         self.state = state
         if rows.num_rows:
@@ -90,10 +91,8 @@ class Keeper:
         if rows.num_rows:
             self._tidy()
 
-    def _set_aside(self, kind: str, storage: Folder, bad: tuple[BadRecord, ...]) -> None:
-        name = self.name(kind, "jsonl").removesuffix(".jsonl")
-        if bad:
-            quarantine.write(storage, f"{LATE}/{name}" if kind == LATE else name, bad)
+    def _stem(self, kind: str) -> str:
+        return self.name(kind, "jsonl").removesuffix(".jsonl")
 
     def _commit(self, rows: pa.Table) -> None:
         if self._columns != rows.column_names:

@@ -39,9 +39,9 @@ class Reader:
         self._high: dict[str, int] = {}
         self._looked = 0.0
 
-    def partitions(self) -> tuple[str, ...]:
-        """All partitions of the topics; Unreachable, or RunFault for a topic that is not there."""
-        return partitions(self._client, self._kafka)
+    def partitions(self, *, were_there: bool) -> tuple[str, ...]:
+        """All partitions of the topics; Unreachable, or RunFault for a topic that is not there, and never was."""
+        return partitions(self._client, self._kafka, were_there=were_there)
 
     def starts(self, names: tuple[str, ...], start: KafkaStart) -> dict[str, int]:
         """Where reading begins in partitions that were not read from; Unreachable."""
@@ -106,7 +106,7 @@ class Reader:
                     ends = min(ends, time.monotonic() + request.linger_seconds)
             elif left <= 0:
                 if self._troubles.last is not None:
-                    raise told(self._troubles.last, self._kafka)
+                    raise told(self._troubles.last, self._kafka, was_there=True)
                 return
 
     def _heed(self, message: Message, error: KafkaError) -> None:
@@ -118,7 +118,7 @@ class Reader:
         elif error.code() in OUT_OF_RANGE:
             raise self._lost(name)
         else:
-            raise told(error, self._kafka)
+            raise told(error, self._kafka, was_there=True)
 
     def _look(self) -> None:
         self._looked = time.monotonic()
@@ -139,7 +139,7 @@ class Reader:
         try:
             low, high = self._client.get_watermark_offsets(TopicPartition(topic, number), TELL_SECONDS)
         except KafkaException as error:
-            raise told(error.args[0], self._kafka) from None
+            raise told(error.args[0], self._kafka, was_there=True) from None
         return low, high
 
     def _lost(self, name: str) -> RunFault:

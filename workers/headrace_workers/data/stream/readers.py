@@ -154,7 +154,7 @@ class RayReaders:
             name = self._asked.pop(reference)
             answer = _got(reference)
             if _is_lost(answer):
-                self._ready.pop(name, None)
+                self._drop(name)
             else:
                 answers.append(answer)
         return answers
@@ -180,12 +180,19 @@ class RayReaders:
             answer = _got(reference)
             if not _is_lost(answer):
                 return answer
-            self._ready.pop(names[0], None)
+            self._drop(names[0])
         raise RunFault(
             "WorkerLost",
             f"no reader lived long enough to answer ({tries} were tried); see the workers' logs",
             retryable=True,
         )
+
+    def _drop(self, name: str) -> None:
+        """Ends a reader that did not answer: what it still does, nobody will hear of."""
+        import ray
+
+        if actor := self._ready.pop(name, None):
+            ray.kill(actor)
 
     def close(self) -> None:
         """Ends the readers."""

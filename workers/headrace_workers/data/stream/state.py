@@ -22,6 +22,7 @@ from headrace_workers.data.stream.duplicates import Run, Seen
 from headrace_workers.data.stream.epoch import NEVER, Memory
 from headrace_workers.data.stream.held import Held, HeldRun
 from headrace_workers.data.stream.plan import StreamPlan
+from headrace_workers.faults import RunFault
 from headrace_workers.storage import Folder
 
 FOLDER = "stream"
@@ -147,7 +148,7 @@ class States:
             runs = [HeldRun(file.name, self._table(file.name), file.begins) for file in state.held]
             held = Held.restored(plan.window.settings, runs, NEVER if state.watermark is None else state.watermark)
         if plan.detect:
-            known = json.loads(self._folder.read(state.detection)) if state.detection else None
+            known = json.loads(self._read(state.detection)) if state.detection else None
             detection = Detection(plan.detect.settings, known)
         return Memory(seen, held, detection, state.detection)
 
@@ -162,4 +163,14 @@ class States:
             self._folder.delete(name)
 
     def _table(self, name: str) -> pa.Table:
-        return pieces.from_bytes(self._folder.read(name))
+        return pieces.from_bytes(self._read(name))
+
+    def _read(self, name: str) -> bytes:
+        try:
+            return self._folder.read(name)
+        except FileNotFoundError:
+            raise RunFault(
+                "StateLost",
+                f"{self._folder.uri} lacks {name}, of what the stream remembers: another head of this run may have deleted it, or somebody else; "
+                f"delete that folder whole to go on from the table's last commit, without what was remembered",
+            ) from None
