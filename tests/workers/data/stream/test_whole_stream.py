@@ -78,7 +78,7 @@ def readers_of(worker_pid: int) -> list[psutil.Process]:
         return []
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, 2, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(3, 9))])
 def test_killed_at_any_time(broker: Broker, tmp_path: Path, seed: int) -> None:
     """SIGKILL of heads and of readers while messages come: each record is in one place, once."""
     keys, chance = 3000, random.Random(seed)
