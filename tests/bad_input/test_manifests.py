@@ -124,7 +124,7 @@ FAULTS = {
     ),
     "not-built-source": (
         PIPELINE.replace("sample: {name: Digits}", "kafka: {brokers: ['b:1'], topics: [t]}"),
-        ":6: DataPipeline digits: spec.source.kafka is not built yet; use files, sample or sql",
+        ":6: DataPipeline digits: spec.source.kafka is not built yet for mode Batch; use files, sample or sql",
     ),
     "not-built-strategy": (
         BOTH.replace("epochs: 1", "epochs: 1\n  parallelism: {strategy: Tensor}"),

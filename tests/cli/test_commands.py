@@ -65,7 +65,7 @@ spec:
   rollout: {endpoint: digits}
 """
 BAD_TOLD = """\
-bad.yaml:5: DataPipeline reviews: spec.source.kafka is not built yet; use files, sample or sql
+bad.yaml:5: DataPipeline reviews: spec.source.kafka is not built yet for mode Batch; use files, sample or sql
 bad.yaml:14: TrainJob digits: spec.epocs: unknown field; did you mean epochs?
 bad.yaml:20: TrainJob other: spec.dataset.pipeline: there is no DataPipeline review in these files or in the state folder; did you mean reviews?
 bad.yaml:23: TrainJob other: spec.rollout.endpoint: there is no InferenceEndpoint digits in these files or in the state folder; \

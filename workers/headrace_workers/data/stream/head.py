@@ -44,6 +44,7 @@ class Told:
                 commit_time=datetime.fromisoformat(state.commit_time) if state.commit_time else None,
                 memory_bytes=self._memory_bytes(), stages=stream.stages(),
             ),
+            alerts=self._alerts(stream),
         )  # fmt: skip
 
     def _memory_bytes(self) -> int:
