@@ -34,7 +34,7 @@ def note(number: int, chance: random.Random) -> str:
     return line[:-20] if number % 100 == 50 else line
 
 
-chance = random.Random(0)  # noqa: S311 (the same notes each time)
+chance = random.Random(0)
 FOLDER.mkdir(exist_ok=True)
 (FOLDER / "customers.jsonl").write_text("".join(note(number, chance) + "\n" for number in range(2000)))
 print(f"2,000 notes are in {FOLDER}/customers.jsonl")
