@@ -100,6 +100,8 @@ class Delivery:
     def _deliver(self) -> None:
         is_open, pause = False, FIRST_PAUSE_SECONDS
         while True:
+            with self._changed:
+                is_last = self._end is not None
             try:
                 if not is_open:
                     self._opened(self._tracker.open())
@@ -114,9 +116,9 @@ class Delivery:
                 is_open = False
                 words = str(error) if isinstance(error, TrackerDown) else f"{type(error).__name__}: {error}"
                 self._say(f"{words}; what it misses waits, and training goes on")
+                if is_last:
+                    return
                 with self._changed:
-                    if self._end is not None:
-                        return
                     self._changed.wait_for(lambda: self._end is not None, pause)
                 pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 
