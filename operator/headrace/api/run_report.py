@@ -125,6 +125,9 @@ class Records(Model):
     quarantined: Annotated[int, Field(ge=0, description="Bad records in the quarantine.")] = 0
     late: Annotated[int, Field(ge=0, description="Records that came too late, in the quarantine's folder late.")] = 0
     held: Annotated[int, Field(ge=0, description="Records that wait in windows which are still open.")] = 0
+    dropped_windows: Annotated[
+        int, Field(ge=0, description="Rows of windows that a later step dropped; the records in them count as written.")
+    ] = 0
 
 
 class StageRate(Model):

@@ -39,8 +39,13 @@ def require_read(records: Records, source: Source) -> None:
         )
 
 
-def require_some(records: Records) -> None:
+def require_some(records: Records, rows: int) -> None:
     """Raises EmptyDataset when there is nothing to commit."""
+    if rows == 0 and records.dropped_windows:
+        raise RunFault(
+            "EmptyDataset",
+            f"none of the windows of {records.written} records is left: steps after window dropped all {records.dropped_windows}; loosen them",
+        )
     if records.written == 0:
         raise RunFault(
             "EmptyDataset",

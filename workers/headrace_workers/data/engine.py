@@ -131,8 +131,8 @@ def prepare(
             decision = _decision(stage, folder, manifests)
             fitted[stage.closes.context.place] = decision.fitted
     rows = sum(manifest.rows for manifest in manifests)
-    account = account.model_copy(update={"written": rows - account.augmented + collapsed})
-    require_some(account)
+    account = account.model_copy(update={"written": rows - account.augmented + collapsed + account.dropped_windows})
+    require_some(account, rows)
     require_balanced(account)
     first = _first(folder, manifests, table)
     steps = in_order(recipe.works(plan.spec), fitted)

@@ -6,7 +6,7 @@ Whatever this version cannot do is refused here, with the step's place, rather t
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from importlib.resources.abc import Traversable
 from typing import Any
@@ -32,6 +32,8 @@ class Work:
     name: str
     settings: Any
     context: Context
+    of_windows: bool = False
+    """Whether its records are rows of windows."""
 
     @property
     def hides(self) -> bool:
@@ -57,6 +59,8 @@ def works(spec: DataPipelineSpec, *, typed: bool = False) -> tuple[Work, ...]:
     is_private = any(step.chosen in PRIVATE for step in spec.steps)
     steps = tuple(_work(index, step, spec, is_private) for index, step in enumerate(spec.steps))
     _require_order(steps)
+    window = next((place for place, work in enumerate(steps) if work.name == "window"), len(steps))
+    steps = tuple(replace(work, of_windows=place > window) for place, work in enumerate(steps))
     typing = () if typed else _typing(spec, is_private)
     return (*typing, *_timing(spec, is_private), *steps)
 

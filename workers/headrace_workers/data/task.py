@@ -98,17 +98,9 @@ def _made(assignment: Assignment, folder: Folder) -> Manifest:
         progress.records = added(
             progress.records, Records(quarantined=len(bad_already), read=_read(stage, table, bad_already))
         )
-        for outcome, hidden in _outcomes(assignment, table, progress.rows_in):
+        for outcome, hidden, of_windows in _outcomes(assignment, table, progress.rows_in):
             bad.add(hiding.after(hidden).hidden(outcome.bad))
-            progress.records = added(
-                progress.records,
-                Records(
-                    quarantined=len(outcome.bad),
-                    filtered=outcome.filtered,
-                    duplicates=outcome.duplicates,
-                    augmented=outcome.augmented,
-                ),
-            )
+            progress.records = added(progress.records, _account(outcome, of_windows))
             progress.collapsed += outcome.collapsed
             last = outcome.table
         progress.rows_in += table.num_rows
@@ -133,6 +125,18 @@ def _made(assignment: Assignment, folder: Folder) -> Manifest:
     )
 
 
+def _account(outcome: Outcome, of_windows: bool) -> Records:
+    if of_windows:
+        dropped = len(outcome.bad) + outcome.filtered + outcome.duplicates
+        return Records(dropped_windows=dropped, augmented=outcome.augmented)
+    return Records(
+        quarantined=len(outcome.bad),
+        filtered=outcome.filtered,
+        duplicates=outcome.duplicates,
+        augmented=outcome.augmented,
+    )
+
+
 def _read(stage: Stage, table: pa.Table, bad: tuple[BadRecord, ...]) -> int:
     return 0 if stage.number else int(table.num_rows) + len(bad)
 
@@ -152,20 +156,20 @@ def _batches(assignment: Assignment, folder: Folder) -> Iterator[tuple[pa.Table,
         yield table, ()
 
 
-def _outcomes(assignment: Assignment, table: pa.Table, rows_before: int) -> Iterator[tuple[Outcome, int]]:
-    """What each work made of the table, with how many of the private works were done."""
+def _outcomes(assignment: Assignment, table: pa.Table, rows_before: int) -> Iterator[tuple[Outcome, int, bool]]:
+    """What each work made of the table, with how many of the private works were done, and whether rows were windows."""
     outcome, stage, hidden = Outcome(table), assignment.stage, 0
-    yield outcome, hidden
+    yield outcome, hidden, False
     if stage.opens:
         barrier = BARRIERS[stage.opens.name]
         outcome = barrier.apply(
             outcome.table, stage.opens.settings, assignment.decision, rows_before, stage.opens.context
         )
-        yield outcome, hidden
+        yield outcome, hidden, stage.opens.of_windows
     for work in stage.maps:
         outcome = MAPS[work.name].apply(outcome.table, work.settings, work.context)
         hidden += work.rewrites
-        yield outcome, hidden
+        yield outcome, hidden, work.of_windows
 
 
 def _summarise(table: pa.Table, progress: _Progress) -> None:

@@ -122,12 +122,35 @@ def test_ids_are_stable_and_say_where() -> None:
     """The window's start, and its group."""
     table = pa.table({"k": ["x", None], "v": [1.0, None]})
     rows = whole(table, np.array([5 * SECOND, 25 * SECOND]), window())
-    assert rows["id"].to_pylist() == ["1970-01-01T00:00:00Z/x", "1970-01-01T00:00:20Z/null"]
+    assert rows["id"].to_pylist() == ["1970-01-01T00:00:00Z/x", "1970-01-01T00:00:20Z/%null"]
+
+
+def test_no_two_windows_have_one_id() -> None:
+    """Whatever their groups are called."""
+    spec = window(by=("k", "l"))
+    names = [("x/y", "z"), ("x", "y/z"), ("null", "a"), (None, "a"), ("%null", "a"), ("x%2Fy", "z")]
+    table = pa.table({"k": [k for k, _ in names], "l": [other for _, other in names], "v": [1.0] * len(names)})
+    rows = whole(table, np.full(len(names), SECOND), spec)
+    assert len(set(rows["id"].to_pylist())) == len(names)
+
+
+def test_zero_and_infinity() -> None:
+    """The order decides over neither's sign, and what is not between two values is one of them."""
+    for values in ([0.0, -0.0], [-0.0, 0.0]):
+        (row,) = whole(pa.table({"k": ["a", "a"], "v": values}), np.array([1, 2]), window()).to_pylist()
+        assert math.copysign(1, row["low"]) == math.copysign(1, row["high"]) == 1
+    table = pa.table({"k": ["a"] * 3, "v": [1.0, 2.0, math.inf]})
+    (row,) = whole(table, np.array([1, 2, 3]), window()).to_pylist()
+    assert (row["median"], row["p90"], row["high"]) == (2.0, math.inf, math.inf)
 
 
 @pytest.mark.parametrize(
     ("table", "reason"),
-    [(pa.table({"k": ["a"], "v": ["high"]}), "WrongColumnType"), (pa.table({"k": ["a"]}), "ColumnNotFound")],
+    [
+        (pa.table({"k": ["a"], "v": ["high"]}), "WrongColumnType"),
+        (pa.table({"k": [["a"]], "v": [1.0]}), "WrongColumnType"),
+        (pa.table({"k": ["a"]}), "ColumnNotFound"),
+    ],
 )
 def test_what_cannot_be_measured(table: pa.Table, reason: str) -> None:
     """Text, or nothing at all."""

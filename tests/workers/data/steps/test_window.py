@@ -54,7 +54,17 @@ def test_steps_after_a_window_see_windows(tmp_path: Path) -> None:
     rows = table_of(prepared).to_pylist()
     assert {row["k"] for row in rows} == {"b"}
     assert len({row["split"] for row in rows}) == 1
-    assert prepared.records.quarantined == 9 + 9
+    records = prepared.records
+    assert (records.quarantined, records.dropped_windows, records.written) == (9, 9, 81)
+
+
+def test_a_filter_that_leaves_no_window_is_told(tmp_path: Path) -> None:
+    """Not by a fault of the program."""
+    write(tmp_path, 2)
+    steps = (WINDOW, {"validate": {"columns": [{"name": "n", "min": 500}]}})
+    with pytest.raises(RunFault, match="none of the windows of 81 records is left") as caught:
+        prepare(pipeline(files(tmp_path, "JsonLines"), *steps, **TIMED), tmp_path / "run")
+    assert caught.value.reason == "EmptyDataset"
 
 
 @pytest.mark.parametrize(

@@ -139,3 +139,16 @@ def test_another_run_reads_again_what_was_held(tmp_path: Path) -> None:
     names = ("id", "n", "mean", "p90")
     expected = batch(messages, tmp_path / "batch")
     assert [[row[name] for name in names] for row in rows] == [[row[name] for name in names] for row in expected]
+
+
+def test_steps_after_a_window_drop_windows(tmp_path: Path) -> None:
+    """Sliding ones, whose records wait in others still; the account is of records, and windows are counted apart."""
+    messages, place = events(4), Place(tmp_path)
+    few = {"validate": {"columns": [{"name": "n", "max": 15}]}}
+    stream = run(place, spec_of(KAFKA, *STEPS[:3], few, **TIMED), messages, 4)
+    records = stream.state.records
+    kept = place.rows.num_rows
+    whole = Place(tmp_path / "all")
+    everything = run(whole, spec_of(KAFKA, *STEPS[:3], **TIMED), messages, 4).state.records
+    assert records.dropped_windows == whole.rows.num_rows - kept > 0
+    assert records.model_copy(update={"dropped_windows": 0}) == everything

@@ -38,7 +38,7 @@ def entries(table: pa.Table, times: np.ndarray, window: Window, closed: int, pla
     """
     length, distance = window.seconds * SECOND, window.distance * SECOND
     values = {name: _numbers(table, name, place) for name in measured_columns(window)}
-    groups = {name: column_of(table, name, place).combine_chunks() for name in window.by}
+    groups = {name: _group(table, name, place) for name in window.by}
     last = times // distance * distance
     late = last + length <= closed
     rows, starts = [], []
@@ -54,6 +54,16 @@ def entries(table: pa.Table, times: np.ndarray, window: Window, closed: int, pla
     return pa.table(made), table.filter(pa.array(late))
 
 
+def _group(table: pa.Table, name: str, place: str) -> pa.Array:
+    column = column_of(table, name, place).combine_chunks()
+    if pa.types.is_nested(column.type):
+        raise RunFault(
+            "WrongColumnType",
+            f"{place} needs text, numbers or times in the column {name} of by, which holds {column.type}; name another column",
+        )
+    return column
+
+
 def _numbers(table: pa.Table, name: str, place: str) -> np.ndarray:
     column = column_of(table, name, place).combine_chunks()
     if pa.types.is_null(column.type) or column.null_count == len(column):
@@ -63,7 +73,8 @@ def _numbers(table: pa.Table, name: str, place: str) -> np.ndarray:
             "WrongColumnType",
             f"{place} needs numbers in the column {name}, which holds {column.type}; a rule of validate with min or max makes numbers of text",
         )
-    return np.asarray(column.cast(pa.float64()).to_numpy(zero_copy_only=False), np.float64)
+    # Zero has one sign then: which of two comes first would depend on the order otherwise.
+    return np.asarray(column.cast(pa.float64()).to_numpy(zero_copy_only=False), np.float64) + 0.0
 
 
 class OpenWindows:
@@ -140,8 +151,13 @@ def _ids(table: pa.Table, window: Window) -> pa.Array:
     start = pc.strftime(
         table["window_start"].cast(pa.timestamp("s", UTC_ZONE), safe=False), format="%Y-%m-%dT%H:%M:%SZ"
     )
-    parts = [start, *(pc.fill_null(table[name].cast(pa.string()), "null") for name in window.by)]
-    return pc.binary_join_element_wise(*parts, "/")
+    return pc.binary_join_element_wise(start, *(_escaped(table[name].cast(pa.string())) for name in window.by), "/")
+
+
+def _escaped(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Values that no other ones look like once they are joined: a missing one is none."""
+    written = pc.replace_substring(pc.replace_substring(values, "%", "%25"), "/", "%2F")
+    return pc.fill_null(written, "%null")
 
 
 Values = tuple[np.ndarray, np.ndarray]
@@ -188,4 +204,8 @@ def _of_sorted(measure: Measure, ordered: np.ndarray, firsts: np.ndarray, number
     low = np.floor(position).astype(np.int64)
     high = np.minimum(low + 1, number - 1)
     share = position - low
-    return ordered[firsts + low] * (1 - share) + ordered[firsts + high] * share
+    below, above = ordered[firsts + low], ordered[firsts + high]
+    # Not for whole places, nor between equal values: nothing times infinity would be no number.
+    between = (share > 0) & (below != above)
+    with np.errstate(invalid="ignore"):
+        return np.where(between, below * (1 - share) + above * share, below)

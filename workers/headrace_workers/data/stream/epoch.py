@@ -113,6 +113,8 @@ def _finished(epoch: Epoch, plan: StreamPlan, table: pa.Table, group: int, call:
         return table
     table, bad, account = _answered(call("finish", table, group))
     epoch.bad += bad
+    if group != AFTER_EQUAL:
+        account = Records(dropped_windows=account.filtered + account.quarantined)
     epoch.account = added(epoch.account, account)
     return table
 
@@ -158,12 +160,10 @@ def _closed(epoch: Epoch, plan: StreamPlan, names: Names, call: Call, reached: i
     epoch.memory = replace(epoch.memory, held=held)
     if rows is None:
         return NO_ROWS
-    collapsed = done - rows.num_rows
+    epoch.account = added(epoch.account, Records(written=done))
     rows = _finished(epoch, plan, rows, AFTER_WINDOW, call)
     rows = _scored(epoch, plan, rows, names)
-    rows = _finished(epoch, plan, rows, AFTER_DETECT, call)
-    epoch.account = added(epoch.account, Records(written=rows.num_rows + collapsed))
-    return rows
+    return _finished(epoch, plan, rows, AFTER_DETECT, call)
 
 
 def _scored(epoch: Epoch, plan: StreamPlan, rows: pa.Table, names: Names) -> pa.Table:
