@@ -199,7 +199,8 @@ def _of_sorted(measure: Measure, ordered: np.ndarray, firsts: np.ndarray, number
             return np.add.reduceat(ordered, firsts) / number
         case "deviation":
             mean = np.add.reduceat(ordered, firsts) / number
-            return np.sqrt(np.add.reduceat((ordered - np.repeat(mean, number)) ** 2, firsts) / number)
+            with np.errstate(invalid="ignore"):  # infinity has no deviation
+                return np.sqrt(np.add.reduceat((ordered - np.repeat(mean, number)) ** 2, firsts) / number)
     position = measure.value.q * (number - 1)
     low = np.floor(position).astype(np.int64)
     high = np.minimum(low + 1, number - 1)
