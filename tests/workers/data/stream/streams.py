@@ -18,7 +18,7 @@ from headrace_workers.data.stream.readers import OneReader
 from headrace_workers.storage import Folder
 from tests.workers.data.builders import identity, pipeline
 
-DEADLINE_SECONDS = 60.0
+DEADLINE_SECONDS = 120.0
 
 
 def spec_of(source: dict[str, Any], *steps: dict[str, Any], **more: Any) -> DataPipelineSpec:
