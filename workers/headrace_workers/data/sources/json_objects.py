@@ -2,7 +2,6 @@
 
 import json
 import math
-import re
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any, TypeVar
@@ -13,8 +12,8 @@ from headrace_workers.data.quarantine import BadRecord
 
 Place = TypeVar("Place")
 
-LARGE = re.compile(rb"\d{19}")
-"""What may be a whole number of more than 64 bits, which the fast decoder takes for a fraction."""
+LARGE = 2.0**63
+"""From here on a fraction may be a whole number of more than 64 bits, which the fast decoder takes for one."""
 
 
 class NotJson(ValueError):
@@ -60,15 +59,25 @@ def decoded(
 
 
 def _value(text: bytes) -> Any:
-    if LARGE.search(text) is None:
-        # What it refuses, the exact decoder says why, or takes all the same.
-        with suppress(orjson.JSONDecodeError):
-            return orjson.loads(text)
+    # What it refuses, the exact decoder says why, or takes all the same.
+    with suppress(orjson.JSONDecodeError):
+        found = orjson.loads(text)
+        if not _has_large(found):
+            return found
     value = _DECODER.decode(text.decode())
     if b"\\u" in text:
         # An escape may be half of a character, which no text may hold alone.
         json.dumps(value, ensure_ascii=False).encode()
     return value
+
+
+def _has_large(value: Any) -> bool:
+    kind = type(value)
+    if kind is float:
+        return bool(abs(value) >= LARGE)
+    if kind is dict:
+        return any(map(_has_large, value.values()))
+    return kind is list and any(map(_has_large, value))
 
 
 def _bad(code: str, message: str, position: str, text: bytes) -> BadRecord:
