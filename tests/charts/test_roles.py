@@ -27,6 +27,7 @@ WATCHED = set().union(
     rights("", "secrets", {"create"}),
     rights("", "configmaps", CONVERGE),
     rights("", "services", CONVERGE),
+    rights("discovery.k8s.io", "endpointslices", CONVERGE),
     rights("apps", "deployments", CONVERGE),
     rights("policy", "poddisruptionbudgets", {"list", "create"}),
     rights("networking.k8s.io", "networkpolicies", CONVERGE),

@@ -119,7 +119,10 @@ class Namespace:
         A head ends once it has what is made for one that runs: real ones take longer than that.
         """
         pods = await self.look()
-        reached = {_attempt(each) for each in (await self._api.list(BY_KIND["Service"], self.name)).items}
+        named, reached = (
+            {_attempt(each) for each in (await self._api.list(BY_KIND[kind], self.name)).items}
+            for kind in ("Service", "EndpointSlice")
+        )
         kept = {_owner(each) for each in (await self._api.list(BY_KIND["PodDisruptionBudget"], self.name)).items}
         for pod in pods:
             metadata, own = pod["metadata"], pod["metadata"]["labels"]
@@ -127,7 +130,7 @@ class Namespace:
                 own.get("headrace.dev/role") != "head"
                 or pod["status"].get("phase") != "Running"
                 or metadata["uid"] in self._told
-                or _attempt(pod) not in reached
+                or _attempt(pod) not in named & reached
                 or _owner(pod) not in kept
             ):
                 continue

@@ -25,7 +25,7 @@ def server(defined: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_children_of_a_run(tmp_path: Path) -> None:
-    """Its ConfigMap, Service and NetworkPolicy while it runs, and its Secret once a pod lacks it; its budget is left alone."""
+    """Its ConfigMap, the name of its head and its NetworkPolicy while it runs, and its Secret once a pod lacks it; its budget is left alone."""
     async with scene(tmp_path) as stage:
         policy, budget = (
             await _child(stage, Kind.TRAIN_JOB, "NetworkPolicy"),
@@ -34,30 +34,33 @@ async def test_children_of_a_run(tmp_path: Path) -> None:
         closed = (await stage.api.get(policy))["spec"]["ingress"]
         await stage.patch(policy, {"spec": {"ingress": [{}]}})
         await stage.patch(budget, {"spec": {"minAvailable": 0}})
-        config, service = (
-            await _child(stage, Kind.TRAIN_JOB, "ConfigMap"),
-            await _child(stage, Kind.TRAIN_JOB, "Service"),
-        )
+        config, service, behind = [
+            await _child(stage, Kind.TRAIN_JOB, child) for child in ("ConfigMap", "Service", "EndpointSlice")
+        ]
         secret = await _child(stage, Kind.TRAIN_JOB, "Secret")
         told = (await stage.api.get(config))["data"]
         await stage.patch(config, {"data": dict.fromkeys(told, "nothing")})
-        selector = (await stage.api.get(service))["spec"]["selector"]
+        endpoints = (await stage.api.get(behind))["endpoints"]
         await stage.patch(service, {"spec": {"selector": STRANGER}})
+        await stage.patch(behind, {"endpoints": [{"addresses": ["192.0.2.66"]}]})
         await stage.until("the ConfigMap is as it was", _same(stage, config, ("data",), told), RECOVERY_SECONDS)
         await stage.until(
-            "the Service is as it was", _same(stage, service, ("spec", "selector"), selector), RECOVERY_SECONDS
+            "the Service is as it was", _same(stage, service, ("spec", "selector"), None), RECOVERY_SECONDS
+        )
+        await stage.until(
+            "the EndpointSlice is as it was", _same(stage, behind, ("endpoints",), endpoints), RECOVERY_SECONDS
         )
         await stage.until(
             "the NetworkPolicy is as it was", _same(stage, policy, ("spec", "ingress"), closed), RECOVERY_SECONDS
         )
         assert (await stage.api.get(budget))["spec"]["minAvailable"] == 0
-        for path in (config, service, secret, policy, budget):
+        for path in (config, service, behind, secret, policy, budget):
             await stage.delete(path)
         (head,) = await stage.pods(Kind.TRAIN_JOB, "head")
         waiting = {"name": "main", "image": "i", "imageID": "", "ready": False, "restartCount": 0, "state": {"waiting": {"reason": "CreateContainerConfigError"}}}  # fmt: skip
         path = POD.path(stage.space.name, head["metadata"]["name"], "status")
         await stage.patch(path, {"status": {"phase": "Pending", "containerStatuses": [waiting]}})
-        for path in (config, service, secret, policy, budget):
+        for path in (config, service, behind, secret, policy, budget):
             await stage.until(f"{path.rpartition('/')[2]} is there again", _there(stage, path), RECOVERY_SECONDS)
 
 
@@ -100,7 +103,7 @@ def _same(stage: Scene, path: str, field: tuple[str, ...], wanted: Any) -> Calla
     async def same() -> bool:
         value: Any = await stage.api.get(path)
         for name in field:
-            value = value[name]
+            value = value.get(name)
         return bool(value == wanted)
 
     return same

@@ -74,6 +74,29 @@ def test_a_head_is_reached_and_kept_from_eviction_once_it_runs(phase: Phase, kep
     assert {"PodDisruptionBudget", "Service"}.isdisjoint(made) is not kept
 
 
+@pytest.mark.parametrize(("address", "family"), [("10.0.0.7", "IPv4"), ("fd00::7", "IPv6")])
+def test_the_name_of_a_head_leads_to_its_address(address: str, family: str) -> None:
+    """Its Service selects nothing, and the EndpointSlice of the same name has the one address."""
+    job = with_status(train_job(), phase=Phase.STARTING)
+    planned = plan(observed(job, head(phase=PodPhase.RUNNING, address=address)), NOW)
+    made = {each.manifest["kind"]: each.manifest for each in planned.actions if isinstance(each, Create)}
+    service, behind = made["Service"], made["EndpointSlice"]
+    assert (service["spec"]["clusterIP"], service["spec"]["selector"]) == ("None", {})
+    assert behind["metadata"]["labels"][labels.SLICE_SERVICE] == service["metadata"]["name"]
+    assert (behind["addressType"], behind["endpoints"][0]["addresses"]) == (family, [address])
+    assert {port["name"]: port["port"] for port in behind["ports"]} == {
+        port["name"]: port["port"] for port in service["spec"]["ports"]
+    }
+
+
+def test_a_head_without_an_address_is_waited_for() -> None:
+    """Its name is there first, and leads nowhere."""
+    planned = plan(observed(with_status(train_job(), phase=Phase.STARTING), head(phase=PodPhase.RUNNING)), NOW)
+    made = [action.manifest["kind"] for action in planned.actions if isinstance(action, Create)]
+    assert "Service" in made
+    assert "EndpointSlice" not in made
+
+
 def test_a_run_pins_its_dataset_version() -> None:
     """The version that the run starts with stays when the pipeline finishes a newer one."""
     job = with_status(train_job(), phase=Phase.PENDING, input=None, attempt_time=None)

@@ -12,7 +12,7 @@ from headrace.api.run_spec import Routing
 from headrace.api.status import FINISHED, EndpointPhase, Phase, RunStatus, Verdict
 from headrace.plan import labels
 from headrace.plan.dependents import learns_from, starts_from
-from headrace.plan.values import Observed, Pod, PodPhase, Status
+from headrace.plan.values import Observed, Pod, PodPhase, Raw, Status
 from tests.simulation.pods import attempt_of
 from tests.simulation.store import owner_uid
 from tests.simulation.world import World
@@ -230,12 +230,21 @@ def check_rest(world: World) -> None:
         require(controller in world.store.living_uids(), f"the pod {name} has no owner any more")
     for (kind, name), child in sorted(world.store.children.items()):
         require(owner_uid(child) in world.store.living_uids(), f"{kind} {name} has no owner any more")
+        if kind == "EndpointSlice":
+            require(_leads_to_its_head(world, child), f"{kind} {name} leads to where its run's head is not")
     for key in sorted(world.store.objects, key=str):
         resource = world.store.objects[key]
         require(
             (fault := unrest(world, resource)) is None,
             f"{key} did not come to rest: {fault}: {in_brief(resource.status)}",
         )
+
+
+def _leads_to_its_head(world: World, child: Raw) -> bool:
+    """Whether the address is the head's; a head that is gone has none."""
+    attempt = {(key, child["metadata"]["labels"][key]) for key in (labels.UID, labels.RUN, labels.ATTEMPT, labels.ROLE)}
+    heads = [pod for pod in world.store.pods.values() if attempt <= pod.labels.items()]
+    return all([pod.address] == child["endpoints"][0]["addresses"] for pod in heads)
 
 
 def unrest(world: World, resource: HeadraceObject) -> str | None:

@@ -25,6 +25,10 @@
 - apiGroups: [""]
   resources: [configmaps, services]
   verbs: [list, create, patch, delete]
+# The address of a run's head, behind the name by which its workers reach it.
+- apiGroups: [discovery.k8s.io]
+  resources: [endpointslices]
+  verbs: [list, create, patch, delete]
 - apiGroups: [apps]
   resources: [deployments]
   verbs: [list, create, patch, delete]

@@ -11,7 +11,7 @@ from typing import Any
 from headrace.kube.client import FIELD_MANAGER
 from headrace.plan.values import Raw
 
-MENDED = frozenset({"ConfigMap", "Deployment", "NetworkPolicy", "Service"})
+MENDED = frozenset({"ConfigMap", "Deployment", "EndpointSlice", "NetworkPolicy", "Service"})
 """The kinds that are put right; no right to change the others is asked for.
 
 A PodDisruptionBudget is none of them: whoever lowers a run's lets a drain evict its head, which is an administrator's to

@@ -18,6 +18,8 @@ class Resource:
     plural: str
     lacking: str = ""
     """Of what a cluster may do without: what to do where its API server does not serve this."""
+    manager: str = f"{labels.MANAGED_BY}=headrace"
+    """The label that the operator's own carry, and nobody else's."""
 
     def path(self, namespace: str | None = None, name: str | None = None, part: str | None = None) -> str:
         """The path of all objects, of those of a namespace, of one object, or of a part of it such as its status."""
@@ -33,7 +35,7 @@ class Resource:
     @property
     def selector(self) -> str:
         """The labels of those that are watched: all custom resources, and of other kinds the children alone."""
-        return "" if self.group == GROUP else f"{labels.MANAGED_BY}=headrace"
+        return "" if self.group == GROUP else self.manager
 
 
 POD = Resource("Pod", "", "v1", "pods")
@@ -49,10 +51,13 @@ SWEPT = (
     *WATCHED,
     Resource("ConfigMap", "", "v1", "configmaps"),
     Resource("Service", "", "v1", "services"),
+    # Kubernetes' controllers give the EndpointSlices that they make all labels of the Service.
+    Resource("EndpointSlice", "discovery.k8s.io", "v1", "endpointslices",
+        manager=f"{labels.SLICE_MANAGED_BY}={labels.SLICE_MANAGER}"),
     Resource("Deployment", "apps", "v1", "deployments"),
     Resource("PodDisruptionBudget", "policy", "v1", "poddisruptionbudgets"),
     Resource("NetworkPolicy", "networking.k8s.io", "v1", "networkpolicies"),
-)
+)  # fmt: skip
 """What is looked at now and then. Of the children but pods only the operator's own writes matter, and a sweep finds what
 somebody else did to them; watching them costs more than making them. Secrets are written and never read back."""
 

@@ -188,9 +188,7 @@ def _router(owner: Owner, endpoint: InferenceEndpoint, observed: Observed) -> li
         config_map=name, secret=child_name(endpoint.metadata, "token"), stores=False, ready_path="/readyz", ready_port="report",
     )  # fmt: skip
     annotations = {labels.LOCAL_PORT: str(endpoint.spec.local_port)} if endpoint.spec.local_port else None
-    service = manifests.service(
-        owner, endpoint.metadata.name, own, own, {"http": (endpoint.spec.port, "http")}, headless=False
-    )
+    service = manifests.service(owner, endpoint.metadata.name, own, own, {"http": (endpoint.spec.port, "http")})
     return [
         manifests.with_hash(manifests.config_map(owner, name, own, RouterSpec(endpoint=endpoint.metadata.name))),
         manifests.deployment(owner, name, own, container, observed.settings, 1, annotations),

@@ -10,6 +10,11 @@ INDEX = "headrace.dev/index"
 VERSION = "headrace.dev/version"
 MANAGED_BY = "app.kubernetes.io/managed-by"
 
+SLICE_SERVICE = "kubernetes.io/service-name"
+SLICE_MANAGED_BY = "endpointslice.kubernetes.io/managed-by"
+SLICE_MANAGER = "headrace.dev"
+"""Labels of an EndpointSlice: whose addresses it has, and who writes it, so that Kubernetes' controllers leave it alone."""
+
 HASH = "headrace.dev/hash"
 """Annotation: digest of the manifest that was applied, so that an equal one is not applied again."""
 

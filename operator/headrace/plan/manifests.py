@@ -115,17 +115,40 @@ def service(
     child_labels: Mapping[str, str],
     selector: Mapping[str, str],
     ports: Mapping[str, tuple[int, str]],
-    *,
-    headless: bool,
 ) -> Raw:
     """A Service; `ports` gives the Service's port and the container port's name by name."""
     return {
         "apiVersion": "v1", "kind": "Service", "metadata": metadata(owner, name, child_labels),
         "spec": {
-            **({"clusterIP": "None", "publishNotReadyAddresses": True} if headless else {}),
             "selector": dict(sorted(selector.items())),
             "ports": [{"name": key, "port": port, "targetPort": target} for key, (port, target) in sorted(ports.items())],
         },
+    }  # fmt: skip
+
+
+def name_of_addresses(owner: Owner, name: str, child_labels: Mapping[str, str], ports: Mapping[str, int]) -> Raw:
+    """A headless Service without pods of its own: the addresses behind its name are written as an EndpointSlice.
+
+    An empty selector, as an absent one would let a selector of somebody else's stay; one family of addresses, as without
+    a selector Kubernetes asks for both and then refuses every change where a cluster has only one.
+    """
+    return {
+        "apiVersion": "v1", "kind": "Service", "metadata": metadata(owner, name, child_labels),
+        "spec": {
+            "clusterIP": "None", "ipFamilyPolicy": "SingleStack", "selector": {},
+            "ports": [{"name": key, "port": port} for key, port in sorted(ports.items())],
+        },
+    }  # fmt: skip
+
+
+def addresses(owner: Owner, name: str, child_labels: Mapping[str, str], address: str, ports: Mapping[str, int]) -> Raw:
+    """The EndpointSlice behind the Service of the same name: one address."""
+    own = {**child_labels, labels.SLICE_SERVICE: name, labels.SLICE_MANAGED_BY: labels.SLICE_MANAGER}
+    return {
+        "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "metadata": metadata(owner, name, own),
+        "addressType": "IPv6" if ":" in address else "IPv4",
+        "endpoints": [{"addresses": [address], "conditions": {"ready": True}}],
+        "ports": [{"name": key, "port": port, "protocol": "TCP"} for key, port in sorted(ports.items())],
     }  # fmt: skip
 
 

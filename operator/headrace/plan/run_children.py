@@ -141,10 +141,8 @@ def _wanted_others(kind: RunKind, owner: Owner, observed: Observed) -> Mapping[t
     resource = observed.object
     assert isinstance(resource, RunObject)
     head_labels = _attempt_labels(owner, resource, labels.HEAD)
-    selector = {key: head_labels[key] for key in (labels.UID, labels.RUN, labels.ATTEMPT, labels.ROLE)}
     own, heads = owner.labels(labels.HEAD), {labels.UID: resource.metadata.uid, labels.ROLE: labels.HEAD}
-    ports = {"ray": (manifests.RAY_PORT, "ray"), "report": (manifests.REPORT_PORT, "report")}
-    spec_name, ray_name = _place(resource, "run"), _place(resource, "ray")
+    spec_name = _place(resource, "run")
     token, head, pods = (child_name(resource.metadata, place) for place in (TOKEN_PLACE, "head", "pods"))
     wanted: dict[tuple[str, str], Callable[[], Raw]] = {
         ("ConfigMap", spec_name): lambda: manifests.config_map(
@@ -153,13 +151,13 @@ def _wanted_others(kind: RunKind, owner: Owner, observed: Observed) -> Mapping[t
         ("Secret", token): lambda: manifests.token_secret(owner, token, own),
     }
     runs = resource.status.phase != Phase.PENDING
-    # Before its head runs nobody is reached, and Kubernetes' controllers write for a Service at each step of its pod.
-    if runs or observed.settings.local:
-        wanted["Service", ray_name] = lambda: manifests.service(
-            owner, ray_name, head_labels, selector, ports, headless=True
-        )
+    if observed.settings.local:
+        wanted |= _local_name(owner, resource, head_labels)
     # What keeps a run's head from eviction and its pods apart from others' is of no use in local mode.
-    if not observed.settings.local:
+    else:
+        # Before its head runs nobody is reached.
+        if runs:
+            wanted |= _name(owner, observed, head_labels)
         if observed.settings.isolate:
             wanted["NetworkPolicy", pods] = lambda: network_policy(owner, pods, own, observed.settings)
         # Nor is there anything to keep: a budget has Kubernetes look at it for every pod that starts.
@@ -171,6 +169,36 @@ def _wanted_others(kind: RunKind, owner: Owner, observed: Observed) -> Mapping[t
                 owner, resource, group, workers, head_labels
             )
     return wanted
+
+
+def _name(
+    owner: Owner, observed: Observed, head_labels: Mapping[str, str]
+) -> Mapping[tuple[str, str], Callable[[], Raw]]:
+    """The name by which workers reach the head, and the head's address.
+
+    The address is written once, here: for a Service that selects pods Kubernetes' controllers write twice, at each step
+    of its pod, which took a sixth of all that the cluster did for a run.
+    """
+    resource = observed.object
+    assert isinstance(resource, RunObject)
+    name, ports = _place(resource, "ray"), {"ray": manifests.RAY_PORT, "report": manifests.REPORT_PORT}
+    wanted: dict[tuple[str, str], Callable[[], Raw]] = {
+        ("Service", name): lambda: manifests.name_of_addresses(owner, name, head_labels, ports)
+    }
+    address = next((pod.address for pod in observed.pods if pod.labels.get(labels.ROLE) == labels.HEAD), "")
+    if address:
+        wanted["EndpointSlice", name] = lambda: manifests.addresses(owner, name, head_labels, address, ports)
+    return wanted
+
+
+def _local_name(
+    owner: Owner, resource: RunObject, head_labels: Mapping[str, str]
+) -> Mapping[tuple[str, str], Callable[[], Raw]]:
+    """The name by which workers reach the head on one machine, where pods have ports and no addresses."""
+    name = _place(resource, "ray")
+    selector = {key: head_labels[key] for key in (labels.UID, labels.RUN, labels.ATTEMPT, labels.ROLE)}
+    ports = {"ray": (manifests.RAY_PORT, "ray"), "report": (manifests.REPORT_PORT, "report")}
+    return {("Service", name): lambda: manifests.service(owner, name, head_labels, selector, ports)}
 
 
 def _run_spec(kind: RunKind, owner: Owner, observed: Observed) -> RunSpec:
