@@ -26,6 +26,7 @@ from headrace.plan.values import Settings
 from headrace.process_memory import keep_memory_steady, return_memory
 from headrace.queue import Queue
 from headrace.reconcile import reconcile
+from headrace.running_metrics import gauges_of_running
 from headrace.telemetry import JsonFormatter, Telemetry, gauge, serve
 
 logger = logging.getLogger(__name__)
@@ -180,10 +181,7 @@ class _Operator:
         yield gauge("headrace_queue_length", "Objects that wait to be looked at.", (), {(): float(len(self._queue))})
         jobs = Counter((str(key.kind), phase) for key, phase in self._cluster.phases())
         yield gauge("headrace_jobs", "Objects by kind and phase.", ("kind", "phase"), {key: float(count) for key, count in jobs.items()})  # fmt: skip
-        slow: dict[tuple[str, ...], float] = {
-            (key.namespace, key.name): count for key, count in self._cluster.stragglers()
-        }
-        yield gauge("headrace_straggling_workers", "Workers of a TrainJob that hold its others up.", ("namespace", "name"), slow)  # fmt: skip
+        yield from gauges_of_running(self._cluster.running())
 
 
 async def _wait(stop: asyncio.Event) -> None:

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from headrace.api.run_report import RaisedAlert, RaisedAlerts, StageRate, StreamProgress, Tracked
+from headrace.api.run_report import BatchProgress, RaisedAlert, RaisedAlerts, StageRate, StreamProgress, Tracked
 from headrace.cli.details import details
 from tests.gen import NOW, pipeline, train_job
 
@@ -17,6 +17,16 @@ def test_where_a_run_is_tracked() -> None:
     lines = details(tracked, NOW)
     assert f"  mlflow: 40 points at {PAGE}" in lines
     assert "  weightsAndBiases: 0 points, 3 not delivered" in lines
+
+
+def test_how_fast_a_batch_was() -> None:
+    """Each stage, and the most memory of a process; nothing waits for a stage that is done."""
+    stage = StageRate(stage="read", records=5000, seconds=2.5, rate=1200.0, channels=2)
+    batch = BatchProgress(memory_bytes=312_000_000, stages=(stage,))
+    done = pipeline()
+    lines = details(done.model_copy(update={"status": done.status.model_copy(update={"batch": batch})}), NOW)
+    start = lines.index("  memory: at most 312 MB in a process")
+    assert lines[start + 1] == "    read: 5,000 records in 2.5 s of work, 1,200/s on 2 channels"
 
 
 def test_how_far_a_stream_is() -> None:

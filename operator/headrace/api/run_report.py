@@ -134,12 +134,30 @@ class StageRate(Model):
     """How fast a stage is: volume D, time T, rate R = D/T, channels S, and R/S."""
 
     stage: Annotated[str, Field(description="The stage.")]
-    records: Annotated[int, Field(ge=0, description="Records in since the attempt began, D.")] = 0
+    records: Annotated[int, Field(ge=0, description="Records in: of a Stream since the attempt began, D.")] = 0
     seconds: Annotated[float, Field(ge=0.0, description="Seconds in which it worked, over all channels, T.")] = 0.0
-    rate: Annotated[float, Field(ge=0.0, description="Records a second lately, over all channels, R.")] = 0.0
+    rate: Annotated[
+        float,
+        Field(
+            ge=0.0,
+            description="Records a second over all channels, R; of a Stream lately, of a Batch since the stage began.",
+        ),
+    ] = 0.0
     channels: Annotated[int, Field(ge=0, description="How many work at the same time, S.")] = 1
     rate_per_channel: Annotated[float, Field(ge=0.0, description="R / S.")] = 0.0
     queued: Annotated[int, Field(ge=0, description="Records that wait for it.")] = 0
+
+
+class BatchProgress(Model):
+    """How fast a batch is, and how much memory it takes."""
+
+    memory_bytes: Annotated[
+        int, Field(ge=0, description="The most memory that one process of a worker took, its resident set.")
+    ] = 0
+    stages: Annotated[
+        tuple[StageRate, ...],
+        Field(max_length=8, description="How fast each stage is, or was on the whole; the last eight."),
+    ] = ()
 
 
 class StreamProgress(Model):
@@ -244,6 +262,7 @@ class RunReport(Model):
     curve: tuple[CurvePoint, ...] = ()
     traffic: Traffic | None = None
     records: Records | None = None
+    batch: BatchProgress | None = None
     stream: StreamProgress | None = None
     alerts: RaisedAlerts | None = None
     checkpoint: CheckpointReference | None = None
@@ -281,12 +300,12 @@ class RunReport(Model):
     versions: Annotated[dict[str, VersionTraffic], Field(description="A router's counts by model version.")] = {}
 
     def final_json(self) -> str:
-        """The report as a termination message: the curve goes first if it would not fit, then the metrics."""
+        """The report as a termination message: the curve goes first if it would not fit, then metrics and rates."""
         slim = self.model_copy(update={"curve": (), "stragglers": ()})
         cuts: tuple[dict[str, Any], ...] = (
             {},
-            {"metrics": {}},
-            {"metrics": {}, "best_trial": None, "message": self.message[:256]},
+            {"metrics": {}, "batch": None},
+            {"metrics": {}, "batch": None, "best_trial": None, "message": self.message[:256]},
         )
         for update in cuts:
             text = slim.model_copy(update=update).model_dump_json(

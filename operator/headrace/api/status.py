@@ -13,6 +13,7 @@ from headrace.api.base import Model
 from headrace.api.meta import Condition, Time
 from headrace.api.recurrence import ScheduleStatus
 from headrace.api.run_report import (
+    BatchProgress,
     BestTrial,
     CheckpointReference,
     CurvePoint,
@@ -130,6 +131,7 @@ class DataPipelineStatus(RunStatus):
     schedule: Annotated[ScheduleStatus | None, Field(description="Where the schedule is.")] = None
     dataset: Annotated[DatasetVersion | None, Field(description="The newest finished version.")] = None
     records: Annotated[Records | None, Field(description="Where every record went.")] = None
+    batch: Annotated[BatchProgress | None, Field(description="How fast a Batch is, or was.")] = None
     stream: Annotated[StreamProgress | None, Field(description="How far a Stream is.")] = None
     alerts: Annotated[RaisedAlerts | None, Field(description="What alerts a Stream raised.")] = None
 

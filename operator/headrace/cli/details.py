@@ -6,7 +6,7 @@ from datetime import datetime
 from headrace.api.artifacts import DatasetVersion, ModelVersion
 from headrace.api.meta import Condition
 from headrace.api.objects import DataPipeline, HeadraceObject, InferenceEndpoint, RunObject, TrainJob, TuneJob
-from headrace.api.run_report import Tracked, Traffic
+from headrace.api.run_report import StageRate, Tracked, Traffic
 from headrace.api.status import Incident
 from headrace.cli.results import result
 from headrace.cli.view import line, row
@@ -50,7 +50,7 @@ def _run(resource: RunObject, now: datetime) -> list[str]:
         lines.append(f"  sent by a worker: {sent / 1e6:.1f} MB, {whole / 1e6:.1f} MB uncompressed{way}")
         lines.append(f"  encoding: {status.traffic.encoding_seconds:.1f} s{_residual(status.traffic)}")
     if isinstance(resource, DataPipeline):
-        lines += _stream(resource, now)
+        lines += _batch(resource) + _stream(resource, now)
     if isinstance(resource, TuneJob):
         lines += _search(resource)
     if isinstance(resource, TrainJob):
@@ -70,6 +70,21 @@ def _tracked(one: Tracked) -> str:
     return f"  {one.tool}: {one.delivered} points{lacks}{where}"
 
 
+def _batch(pipeline: DataPipeline) -> list[str]:
+    batch = pipeline.status.batch
+    if not batch:
+        return []
+    return [f"  memory: at most {batch.memory_bytes / 1e6:.0f} MB in a process", *map(_stage, batch.stages)]
+
+
+def _stage(each: StageRate) -> str:
+    waiting = f", {count(each.queued)} waiting" if each.queued else ""
+    return (
+        f"    {each.stage}: {count(each.records)} records in {each.seconds:.1f} s of work, {measure(each.rate)}/s on "
+        f"{each.channels} channels{waiting}"
+    )
+
+
 def _stream(pipeline: DataPipeline, now: datetime) -> list[str]:
     stream, alerts = pipeline.status.stream, pipeline.status.alerts
     lines = []
@@ -77,11 +92,7 @@ def _stream(pipeline: DataPipeline, now: datetime) -> list[str]:
         lag = "an unknown number of" if stream.lag is None else count(stream.lag)
         passed = f", watermark {_ago(stream.watermark, now)}" if stream.watermark else ""
         lines.append(f"  stream: {lag} messages behind{passed}; {count(stream.commits)} commits, {stream.files} files")
-        lines += [
-            f"    {each.stage}: {count(each.records)} records in {each.seconds:.1f} s of work, {measure(each.rate)}/s on "
-            f"{each.channels} channels, {count(each.queued)} waiting"
-            for each in stream.stages
-        ]
+        lines += map(_stage, stream.stages)
     if alerts:
         lost = f", {alerts.undelivered} posts to webhooks given up: {alerts.problem}" if alerts.undelivered else ""
         lines.append(f"  alerts: {count(alerts.count)}{lost}")

@@ -163,12 +163,12 @@ class KubeCluster:
             if entry.is_object and entry.key and entry.raw:
                 yield entry.key, str((entry.raw.get("status") or {}).get("phase", "Pending"))
 
-    def stragglers(self) -> Iterable[tuple[ObjectKey, int]]:
-        """How many workers of each running job hold the others up, where any do."""
+    def running(self) -> Iterable[tuple[ObjectKey, Raw]]:
+        """The statuses of the objects that run."""
         for entry in self._memory.entries():
             status = (entry.raw.get("status") or {}) if entry.is_object and entry.raw else {}
-            if entry.key and status.get("phase") == "Running" and (slow := status.get("stragglers")):
-                yield entry.key, len(slow)
+            if entry.key and status.get("phase") == "Running":
+                yield entry.key, status
 
     def token(self, entry: Entry) -> str:
         """The token of the run that a pod belongs to."""

@@ -24,6 +24,10 @@ def test_a_run_ends_with_a_dataset_version(tmp_path: Path) -> None:
     table = DeltaTable(str(tmp_path / "table"))
     assert (table.version(), table.count()) == (report.dataset.version, report.dataset.records)
     assert report.records.read == report.records.written == 1797
+    assert report.batch is not None
+    assert [stage.records for stage in report.batch.stages] == [1797] * len(report.batch.stages)
+    assert all(stage.seconds > 0 and stage.rate > 0 for stage in report.batch.stages)
+    assert 50e6 < report.batch.memory_bytes < 2e9
     assert Preprocessing.load(Folder(report.dataset.artifacts)).features == "image"
     assert not (tmp_path / "run" / "stages").exists()
 

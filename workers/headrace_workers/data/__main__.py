@@ -3,12 +3,14 @@
 import os
 import sys
 import time
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from headrace.api.artifacts import DatasetVersion
 from headrace.api.data_pipeline import DataPipelineSpec, Mode
 from headrace.api.quantity import parse_quantity
-from headrace.api.run_report import Progress, Records, ReportPhase
+from headrace.api.run_report import BatchProgress, Progress, Records, ReportPhase
 from headrace_workers import ray_cluster
 from headrace_workers.data import engine, sinks
 from headrace_workers.data.sealed import seal_of
@@ -34,7 +36,7 @@ def body(head: Head) -> dict[str, Any]:
     if found := sinks.find_commit(spec.sink, head.spec.publish, head.spec.identity, plan.key):
         return _finished(head, found)
     _form_group(head)
-    return write(head, plan, on_ray(head.check_stopping, tasks_per_worker(spec)))
+    return write(head, plan, on_ray(head.check_stopping, tasks_per_worker(spec)), partial(channels, spec))
 
 
 def _streamed(head: Head, spec: DataPipelineSpec) -> dict[str, Any]:
@@ -49,28 +51,33 @@ def _form_group(head: Head) -> None:
     _wait_for_workers(head)
 
 
-def write(head: Head, plan: engine.Plan, spread: Spread) -> dict[str, Any]:
+def write(head: Head, plan: engine.Plan, spread: Spread, channels: Callable[[], int] = lambda: 1) -> dict[str, Any]:
     """Prepares the records and commits them, as the run's only change to the table."""
 
-    def tell(stage: str, progress: Progress, records: Records) -> None:
+    def tell(stage: str, progress: Progress, records: Records, batch: BatchProgress | None) -> None:
         head.check_stopping()
         head.reporter.update(
-            phase=ReportPhase.RUNNING, reason="Running", stage=stage, progress=progress, records=records
+            phase=ReportPhase.RUNNING, reason="Running", stage=stage, progress=progress, records=records, batch=batch
         )
 
     seal = seal_of(head.pod.token) if plan.is_private else b""
     chosen, uri, identity = plan.spec.sink, head.spec.publish, head.spec.identity
     table = sinks.table_folder(chosen, uri, identity, plan.key)
-    prepared = engine.prepare(plan, head.storage, spread, tell, seal, table)
+    prepared = engine.prepare(plan, head.storage, spread, tell, seal, table, channels)
     # Before the commit: whoever sees the version must find what was fitted for it.
     prepared.preprocessing.save(head.storage.sub(ARTIFACTS))
-    tell("commit", head.reporter.current.progress, prepared.records)
+    tell("commit", head.reporter.current.progress, prepared.records, head.reporter.current.batch)
     return _finished(head, sinks.commit(chosen, uri, identity, plan.key, prepared))
 
 
 def tasks_per_worker(spec: DataPipelineSpec) -> int:
     """How many tasks a worker runs at a time: one for each whole core it asks for."""
     return max(1, int(parse_quantity(spec.workers.resources.cpu)))
+
+
+def channels(spec: DataPipelineSpec) -> int:
+    """How many tasks run at a time on the workers that are there."""
+    return tasks_per_worker(spec) * len(ray_cluster.joined_workers())
 
 
 def _pipeline(head: Head) -> DataPipelineSpec:

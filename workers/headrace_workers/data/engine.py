@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from headrace.api.data_pipeline import DataPipelineSpec
-from headrace.api.run_report import Progress, Records
+from headrace.api.run_report import BatchProgress, Progress, Records
 from headrace_workers.data import pieces, quarantine, recipe, sealed, sources
 from headrace_workers.data.accounting import added, require_balanced, require_read, require_some, total
 from headrace_workers.data.final_form import final_form
@@ -25,6 +25,7 @@ from headrace_workers.data.sources import files
 from headrace_workers.data.sources.shard import Shard
 from headrace_workers.data.spread import Spread
 from headrace_workers.data.stage import Stage, stages
+from headrace_workers.data.stage_rates import StageRates
 from headrace_workers.data.steps import BARRIERS
 from headrace_workers.data.steps.step import Decision
 from headrace_workers.data.task import Assignment, Failed, run
@@ -35,8 +36,8 @@ from headrace_workers.storage import Folder
 STAGES = "stages"
 FEATURES = ("image", "features", "embedding", "text")
 
-Tell = Callable[[str, Progress, Records], None]
-"""Hears the stage, how far it is, and the account so far."""
+Tell = Callable[[str, Progress, Records, BatchProgress], None]
+"""Hears the stage, how far it is, the account so far, and how fast all stages are."""
 
 
 @dataclass(frozen=True)
@@ -92,16 +93,17 @@ def planned(spec: DataPipelineSpec) -> Plan:
 
 
 def prepare(
-    plan: Plan, storage: Folder, spread: Spread, tell: Tell, seal: bytes = b"", table: Folder | None = None
-) -> Prepared:
+    plan: Plan, storage: Folder, spread: Spread, tell: Tell, seal: bytes = b"", table: Folder | None = None,
+    channels: Callable[[], int] = lambda: 1,
+) -> Prepared:  # fmt: skip
     """Does all stages and returns the records, counted; what is on its way lies encrypted where there is a seal.
 
-    With a `table`, the records are files in that folder then.
+    With a `table`, the records are files in that folder then. `channels` is how many tasks run at the same time.
     """
     folder_name = sealed.folder_name(f"{STAGES}/{plan.key[:16]}", seal)
     folder = SealedFolder(storage.sub(folder_name).uri, seal)
     decision, account, first_bad, content = Decision(()), Records(), "", list[str]()
-    collapsed = 0
+    collapsed, rates = 0, StageRates(channels)
     fitted: dict[str, tuple[FittedStep, ...]] = {}
     manifests: list[Manifest] = []
     for stage in plan.stages:
@@ -120,7 +122,8 @@ def prepare(
             )
             for position, shard in enumerate(plan.shards)
         ]
-        manifests = _done(spread, assignments, partial(_tell_total, tell, stage.title, account))
+        rates.begin(stage.title)
+        manifests = _done(spread, assignments, partial(_tell_total, tell, stage.title, account, rates), rates)
         account = total((account, *(manifest.records for manifest in manifests)))
         collapsed += sum(manifest.collapsed for manifest in manifests)
         first_bad = first_bad or next((manifest.first_bad for manifest in manifests if manifest.first_bad), "")
@@ -160,7 +163,7 @@ def forget_pieces(storage: Folder) -> None:
 
 
 def _done(
-    spread: Spread, assignments: Sequence[Assignment], tell: Callable[[Progress, Records], None]
+    spread: Spread, assignments: Sequence[Assignment], tell: Callable[[Progress, Records], None], rates: StageRates
 ) -> list[Manifest]:
     manifests: dict[int, Manifest] = {}
     clock = _Clock(sum(a.shard.size_bytes for a in assignments))
@@ -169,6 +172,7 @@ def _done(
         if isinstance(result, Failed):
             raise RunFault(result.reason, result.message, retryable=result.retryable)
         manifests[index] = result
+        rates.add(result)
         clock.add(
             result.rows + result.records.quarantined + result.records.filtered + result.records.duplicates,
             assignments[index].shard.size_bytes,
@@ -179,8 +183,8 @@ def _done(
     return [manifests[index] for index in range(len(assignments))]
 
 
-def _tell_total(tell: Tell, title: str, before: Records, progress: Progress, now: Records) -> None:
-    tell(title, progress, added(before, now))
+def _tell_total(tell: Tell, title: str, before: Records, rates: StageRates, progress: Progress, now: Records) -> None:
+    tell(title, progress, added(before, now), rates.told(progress.total or 0))
 
 
 class _Clock:

@@ -30,6 +30,10 @@ class Manifest(Model):
     collapsed: int = 0
     sizes: tuple[tuple[int, int], ...] = ()
     """Rows and bytes of each part that is a file of the table already."""
+    rows_in: int = 0
+    seconds: float = 0.0
+    memory_bytes: int = 0
+    """The most memory that the process which made the piece has had."""
 
 
 def name_of(stage: int, shard: int) -> str:

@@ -3,6 +3,7 @@
 It never raises a fault across processes: it answers with a value, and the engine raises.
 """
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,6 +20,7 @@ from headrace_workers.data.quarantine import BadRecord
 from headrace_workers.data.sealed import SealedFolder
 from headrace_workers.data.sources.shard import Shard
 from headrace_workers.data.stage import Stage
+from headrace_workers.data.stage_rates import peak_memory_bytes
 from headrace_workers.data.steps import BARRIERS, MAPS
 from headrace_workers.data.steps.step import Outcome
 from headrace_workers.faults import RunFault
@@ -82,19 +84,21 @@ def run(assignment: Assignment) -> Manifest | Failed:
 class _Progress:
     records: Records = field(default_factory=Records)
     rows_in: int = 0
+    bad_in: int = 0
     collapsed: int = 0
     splits: dict[str, int] = field(default_factory=dict)
     classes: set[int | str] | None = field(default_factory=set)
 
 
 def _made(assignment: Assignment, folder: Folder) -> Manifest:
-    stage, progress = assignment.stage, _Progress()
+    stage, progress, began = assignment.stage, _Progress(), time.monotonic()
     table_folder = Folder(assignment.table) if assignment.table and not stage.closes else None
     writer, bad = PieceWriter(folder, assignment.name, table_folder), _BadRecords(assignment)
     hiding = privacy.Hiding.of(stage.private, stage.private[stage.hidden :])
     measurements: list[pa.Table] = []
     for table, bad_already in _batches(assignment, folder):
         bad.add(hiding.hidden(bad_already))
+        progress.bad_in += len(bad_already)
         progress.records = added(
             progress.records, Records(quarantined=len(bad_already), read=_read(stage, table, bad_already))
         )
@@ -121,6 +125,9 @@ def _made(assignment: Assignment, folder: Folder) -> Manifest:
             splits=progress.splits,
             collapsed=progress.collapsed,
             classes=None if progress.classes is None else tuple(sorted(progress.classes)),
+            rows_in=progress.rows_in + progress.bad_in,
+            seconds=time.monotonic() - began,
+            memory_bytes=peak_memory_bytes(),
         )
     )
 
