@@ -119,10 +119,10 @@ class Namespace:
         A head ends once it has what is made for one that runs: real ones take longer than that.
         """
         pods = await self.look()
-        named, reached = (
+        named, reached = [
             {_attempt(each) for each in (await self._api.list(BY_KIND[kind], self.name)).items}
             for kind in ("Service", "EndpointSlice")
-        )
+        ]
         kept = {_owner(each) for each in (await self._api.list(BY_KIND["PodDisruptionBudget"], self.name)).items}
         for pod in pods:
             metadata, own = pod["metadata"], pod["metadata"]["labels"]
