@@ -272,6 +272,24 @@ async def test_a_delete_in_conflict_is_no_deletion(world):
     world.api.delete = deleted
 
 
+async def test_a_pod_whose_end_is_told_before_its_deletion_is_answered_stays_gone(world):
+    """The answer has the pod as it was, and would have it wait for the next sweep."""
+    await world.run()
+    observed = await world.cluster.observe(JOB)
+    pod = observed.pods[0]
+    raw = {**world.api.objects[BY_KIND["Pod"].path("default", pod.name)], "kind": "Pod"}
+    going = {**raw["metadata"], "deletionTimestamp": "2026-01-01T13:00:00Z", "resourceVersion": "100000"}
+    left = {**raw, "metadata": going}
+
+    async def answer(*_, **__):
+        world.cluster.gone(left)
+        return left
+
+    world.api.delete = answer
+    await world.cluster.apply(observed, Delete("Pod", pod.name, pod.uid))
+    assert pod.name not in {each.name for each in (await world.cluster.observe(JOB)).pods}
+
+
 @pytest.mark.parametrize("kind", ["Service", "ConfigMap", "NetworkPolicy"])
 async def test_a_child_that_somebody_changed_is_put_right(world, kind):
     """Once: what is left of the change afterwards is not the operator's."""

@@ -92,7 +92,11 @@ class KubeCluster:
             self._wake(entry)
 
     def gone(self, raw: Raw) -> None:
-        """Takes in that an object is no more."""
+        """Takes in that an object is no more.
+
+        The answer to the request that deleted it may come later, and has it as it was before.
+        """
+        self._memory.bury(raw["metadata"]["uid"])
         self.forget(place_of(raw), raw["metadata"]["uid"])
 
     def forget(self, place: Place, uid: str) -> None:

@@ -19,6 +19,8 @@ Place = tuple[str, str, str]
 
 KINDS = frozenset(map(str, Kind))
 KEPT_METADATA = ("name", "namespace", "uid", "resourceVersion", "labels", "ownerReferences", "deletionTimestamp")
+BURIED = 10_000
+"""So many UIDs of what is no more are remembered."""
 DROPPED_ANNOTATION = "kubectl.kubernetes.io/last-applied-configuration"
 
 
@@ -69,10 +71,14 @@ class Memory:
         self._of_kind: dict[tuple[str, str], set[Place]] = defaultdict(set)
         self._pending: Counter[str] = Counter()
         """How many pods wait to run, by owner's UID."""
+        self._buried: dict[str, None] = {}
+        """The UIDs of what is no more, the oldest first."""
 
     def put(self, raw: Raw, *, own: bool = False) -> Entry | None:
         """Keeps what the object is now; None if that, or something newer, is known already. `own` is what was just written."""
         place = place_of(raw)
+        if raw["metadata"]["uid"] in self._buried:
+            return None
         known = self._entries.get(place)
         if known is not None and known.version >= version_of(raw):
             if own and known.version == version_of(raw):
@@ -89,6 +95,12 @@ class Memory:
             self._of_owner[entry.owner].add(place)
             self._pending[entry.owner] += _is_pending(entry)
         return entry
+
+    def bury(self, uid: str) -> None:
+        """Takes nothing in of this object any more: what tells of it from now on was on its way when it went."""
+        self._buried[uid] = None
+        if len(self._buried) > BURIED:
+            del self._buried[next(iter(self._buried))]
 
     def remove(self, place: Place, uid: str) -> Entry | None:
         """Forgets an object that is gone; None if another is in its place by now."""
