@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Steps of data against floors and peers that are measured in the same run: redaction, near duplicates (near_duplicates.py), and plain cleaning (cleaning.py).
+"""Steps of data against floors and peers that are measured in the same run: redaction, near duplicates (near_duplicates.py), plain cleaning (cleaning.py), and memory (memory_bound.py).
 
 10,000 rows by Faker in 23 locales, with cards, accounts, addresses and telephone numbers in known places among dates,
 prices and numbers. The floors are one pass of Python's `re` for each kind, without any check, and, where a Python with it
@@ -22,6 +22,8 @@ import pyarrow as pa
 sys.path.insert(0, str(Path(__file__).parent))
 from cleaning import measure as cleaning_of_texts
 from interval import Judge
+from memory_bound import LIMIT_MEGABYTES
+from memory_bound import measure as memory_bound
 from near_duplicates import MEGABYTES, measure
 from private_rows import KINDS, Row, rows
 from verdict import Verdict
@@ -114,11 +116,15 @@ def main() -> int:
         "redaction": redaction,
         "near-duplicates": near_duplicates,
         "cleaning": cleaning,
+        "memory": memory,
     }
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--presidio", metavar="PYTHON", help="a Python that has presidio-analyzer")
     arguments.add_argument(
         "--megabytes", type=int, default=MEGABYTES, help="of documents among which near duplicates are"
+    )
+    arguments.add_argument(
+        "--limit-megabytes", type=int, default=LIMIT_MEGABYTES, help="of the pods that get five times as much input"
     )
     arguments.add_argument("--only", nargs="*", choices=parts, default=list(parts))
     given = arguments.parse_args()
@@ -138,6 +144,13 @@ def cleaning(given: argparse.Namespace) -> bool:
     """Whether a bound is missed."""
     judge = Judge()
     cleaning_of_texts(judge)
+    return judge.missed
+
+
+def memory(given: argparse.Namespace) -> bool:
+    """Whether a bound is missed."""
+    judge = Judge()
+    memory_bound(judge, given.limit_megabytes)
     return judge.missed
 
 

@@ -19,6 +19,7 @@ from headrace_workers.data.accounting import added, require_balanced, require_re
 from headrace_workers.data.final_form import final_form
 from headrace_workers.data.fitted import in_order, made_of_text
 from headrace_workers.data.images import shape_of
+from headrace_workers.data.measurements import Measurements
 from headrace_workers.data.pieces import Manifest
 from headrace_workers.data.sealed import SealedFolder
 from headrace_workers.data.sources import files
@@ -211,14 +212,12 @@ class _Clock:
 
 def _decision(stage: Stage, folder: Folder, manifests: Sequence[Manifest]) -> Decision:
     assert stage.closes is not None
-    found = [pieces.measured(folder, pieces.name_of(stage.number, position)) for position in range(len(manifests))]
-    known = next((table for table in found if table is not None), None)
-    if known is None:
+    measured = Measurements(folder, [pieces.name_of(stage.number, position) for position in range(len(manifests))])
+    if measured.known is None:
         raise RunFault(
             "EmptyDataset",
             f"no record is left before {stage.closes.context.place}; check the source, or loosen the steps that drop records",
         )
-    measured = [known.schema.empty_table() if table is None else table for table in found]
     return BARRIERS[stage.closes.name].decide(measured, stage.closes.settings, stage.closes.context)
 
 

@@ -13,7 +13,7 @@ def by_pairs(signatures: np.ndarray, bands: np.ndarray, agreeing: int) -> list[b
     for record, mine in enumerate(signatures):
         alike = (
             other for other in range(record)
-            if kept[other] and ((bands[record] == bands[other]) & (bands[record] >= 0)).any() and (signatures[other] == mine).sum() >= agreeing
+            if kept[other] and ((bands[:, record] == bands[:, other]) & (bands[:, record] >= 0)).any() and (signatures[other] == mine).sum() >= agreeing
         )  # fmt: skip
         kept.append(next(alike, None) is None)
     return kept
@@ -27,12 +27,14 @@ def test_it_finds_what_all_pairs_show(seed: int) -> None:
     for record in range(1, 120, 2):
         signatures[record] = signatures[random.integers(record)]
         signatures[record, random.integers(0, PLACES, 4)] = 9
-    bands = random.integers(-1, 4, (120, 3))
+    numbers = random.integers(-1, 4, (3, 120))
+    bands = np.where(numbers < 0, -1, numbers + np.array([[0], [4], [8]])).astype(np.int32)
     for agreeing in (8, 12, PLACES):
-        assert without_earlier_alike(signatures, bands, agreeing).tolist() == by_pairs(signatures, bands, agreeing)
+        found = without_earlier_alike(signatures, bands.copy(), agreeing)
+        assert found.tolist() == by_pairs(signatures, bands, agreeing)
 
 
 def test_one_that_was_dropped_drops_nobody() -> None:
     """The third is like the second alone, which is like the first."""
     signatures = np.array([[1, 1, 1, 1], [1, 1, 1, 2], [1, 1, 2, 2]], np.uint32)
-    assert without_earlier_alike(signatures, np.zeros((3, 1), np.int64), 3).tolist() == [True, False, True]
+    assert without_earlier_alike(signatures, np.zeros((1, 3), np.int32), 3).tolist() == [True, False, True]

@@ -1,6 +1,6 @@
 """deduplicate: keeps the first of equal or similar records, over all shards, in the order of the source."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from types import ModuleType
 
 import numpy as np
@@ -25,10 +25,15 @@ def measure(table: pa.Table, settings: Deduplicate, context: Context = ALONE) ->
 
 def decide(measured: Sequence[pa.Table], settings: Deduplicate, context: Context = ALONE) -> Decision:
     """For each shard, which of its records are the first of their kind."""
-    signatures = pa.concat_tables(measured)["signature"].combine_chunks()
-    kept = _way(settings).first_of_each(signatures, settings.value)
-    ends = np.cumsum([shard.num_rows for shard in measured])
-    return Decision(tuple(np.split(kept, ends[:-1])))
+    counts: list[int] = []
+
+    def signatures() -> Iterator[pa.Array]:
+        for shard in measured:
+            counts.append(shard.num_rows)
+            yield shard["signature"].combine_chunks()
+
+    kept = _way(settings).first_of_each(signatures(), settings.value)
+    return Decision(tuple(np.split(kept, np.cumsum(counts)[:-1])))
 
 
 def apply(

@@ -12,25 +12,25 @@ Array = Any
 def without_earlier_alike(signatures: np.ndarray, bands: np.ndarray, agreeing: int) -> np.ndarray:
     """For each record whether no earlier kept one agrees with it in so many places of the signature.
 
-    `signatures` are (records, places) of uint32. `bands` are (records, bands): a number below the number of records that
-    candidates have in common, -1 where there is none; only those that share one are compared.
+    `signatures` are (records, places) of uint32. `bands` are (bands, records) of int32: a number that candidates have in
+    common, counted from 0 over all bands, -1 where there is none; only those that share one are compared. They are
+    written over.
     """
     kept = np.ones(len(signatures), np.bool_)
-    # The newest kept record of each number, and of each record the one before it of the same.
-    newest = np.full(bands.shape, -1, np.int64)
-    before = np.full(bands.shape, -1, np.int64)
-    _sift(signatures, bands, agreeing, newest, before, np.full(len(signatures), -1, np.int64), kept)
+    count = max((int(band.max()) for band in bands if len(band)), default=-1) + 1
+    newest = np.full(count, -1, np.int32)
+    _sift(signatures, bands, agreeing, newest, np.full(len(signatures), -1, np.int32), kept)
     return kept
 
 
 @njit(nogil=True)
-def _sift(
-    signatures: Array, bands: Array, agreeing: int, newest: Array, before: Array, compared_with: Array, kept: Array
-) -> None:
+def _sift(signatures: Array, bands: Array, agreeing: int, newest: Array, compared_with: Array, kept: Array) -> None:
+    # `newest` is the newest kept record of each number. Of a record that is kept, what was its number becomes the one
+    # kept before it of the same number: the number is not asked for again.
     for record in range(signatures.shape[0]):
-        for band in range(bands.shape[1]):
-            number = bands[record, band]
-            other = newest[number, band] if number >= 0 else -1
+        for band in range(bands.shape[0]):
+            number = bands[band, record]
+            other = newest[number] if number >= 0 else -1
             while other >= 0 and kept[record]:
                 if compared_with[other] != record:
                     compared_with[other] = record
@@ -38,10 +38,10 @@ def _sift(
                     for place in range(signatures.shape[1]):
                         same += signatures[record, place] == signatures[other, place]
                     kept[record] = same < agreeing
-                other = before[other, band]
+                other = bands[band, other]
         if kept[record]:
-            for band in range(bands.shape[1]):
-                number = bands[record, band]
+            for band in range(bands.shape[0]):
+                number = bands[band, record]
                 if number >= 0:
-                    before[record, band] = newest[number, band]
-                    newest[number, band] = record
+                    bands[band, record] = newest[number]
+                    newest[number] = record

@@ -4,7 +4,7 @@
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from hashlib import blake2b
 
 import numpy as np
@@ -15,6 +15,7 @@ from headrace_workers.data.steps.numbers import is_list
 from headrace_workers.data.steps.step import column_of
 
 SIGNATURE_BYTES = 16
+WORDS = np.dtype([("a", "<u8"), ("b", "<u8")])
 
 
 def signatures(table: pa.Table, settings: Exact, place: str) -> pa.Array:
@@ -33,16 +34,17 @@ def signatures(table: pa.Table, settings: Exact, place: str) -> pa.Array:
     return pa.array(hashes, pa.binary(SIGNATURE_BYTES))
 
 
-def first_of_each(signatures: pa.Array, settings: Exact) -> np.ndarray:
-    """For each record whether no earlier one has its signature."""
-    words = (
-        np.frombuffer(b"".join(signatures.to_pylist()), dtype=f"V{SIGNATURE_BYTES}")
-        if len(signatures)
-        else np.zeros(0, "V16")
-    )
-    kept = np.zeros(len(signatures), dtype=bool)
-    kept[np.unique(words.view([("a", "<u8"), ("b", "<u8")]), return_index=True)[1]] = True
+def first_of_each(signatures: Iterable[pa.Array], settings: Exact) -> np.ndarray:
+    """For each record whether no earlier one has its signature; signatures come piece by piece."""
+    words = np.concatenate([_words(piece) for piece in signatures] or [np.zeros(0, WORDS)])
+    kept = np.zeros(len(words), dtype=bool)
+    kept[np.unique(words, return_index=True)[1]] = True
     return kept
+
+
+def _words(signatures: pa.Array) -> np.ndarray:
+    data = signatures.buffers()[1]
+    return np.frombuffer(data, WORDS, len(signatures), signatures.offset * SIGNATURE_BYTES).copy()
 
 
 def _bytes_of(column: pa.Array) -> Callable[[int], bytes | None]:
