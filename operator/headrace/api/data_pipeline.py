@@ -30,14 +30,52 @@ class FileFormat(StrEnum):
     CSV = "Csv"
     PARQUET = "Parquet"
     TEXT = "Text"
+    AUDIO = "Audio"
+    IMAGE = "Image"
+
+
+MEDIA = (FileFormat.AUDIO, FileFormat.IMAGE)
+"""Formats of which a file is one record."""
+
+NAMING_PATTERN = r"^[^{}]*\{[A-Za-z_][A-Za-z0-9_]*\}([^{}]+\{[A-Za-z_][A-Za-z0-9_]*\})*[^{}]*$"
+
+
+TAKEN = ("id", "file", "content", "split")
+"""Columns that no file's name may fill."""
 
 
 class Files(Model):
     """Files of one format."""
 
     uri: Annotated[Uri, Field(description="A file, a folder, or a pattern with *.")]
-    format: Annotated[FileFormat, Field(description="How the files are written.")]
-    rules = (NO_CREDENTIALS,)
+    format: Annotated[
+        FileFormat,
+        Field(
+            description="How the files are written. Of Audio (WAV, FLAC, OGG, MP3) and Image (PNG, JPEG) each file is a record: its name in file, its folder's name in label, its bytes in content."
+        ),
+    ]
+    naming: Annotated[
+        str | None,
+        Field(
+            min_length=3,
+            max_length=256,
+            pattern=NAMING_PATTERN,
+            description="How files of Audio or Image are named, as {label}/{voice}-{take}.wav: each name in braces is a column, of text without /, and takes the place of label. A file that is named otherwise is bad.",
+        ),
+    ] = None
+    rules = (
+        NO_CREDENTIALS,
+        Rule(
+            "!has(self.naming) || self.format == 'Audio' || self.format == 'Image'",
+            "naming is for the formats Audio and Image, of which a file is one record",
+            lambda f: f.naming is None or f.format in MEDIA,
+        ),
+        Rule(
+            "!has(self.naming) || !(self.naming.contains('{id}') || self.naming.contains('{file}') || self.naming.contains('{content}') || self.naming.contains('{split}'))",
+            "naming may not use {id}, {file}, {content} or {split}: these columns are there already",
+            lambda f: f.naming is None or not any(f"{{{name}}}" in f.naming for name in TAKEN),
+        ),
+    )
 
 
 class Sample(StrEnum):

@@ -9,6 +9,7 @@ from headrace.api.credentials import NO_CREDENTIALS
 from headrace.api.data_pipeline import Alert, DataPipelineSpec, Files, Table, Webhook
 from headrace.api.inference_endpoint import Canary, Replicas
 from headrace.api.job import Checkpoints
+from headrace.api.media import BYTES_STAY, DecodeImage, DecodeSound, SoundFeatures
 from headrace.api.pods import EnvironmentVariable, Workers
 from headrace.api.steps import ColumnRule, Tokenize
 from headrace.api.tracking import PLAIN_ADDRESS, MLflow, Tracking, WeightsAndBiases
@@ -29,6 +30,7 @@ SEARCH = MINIMAL[TuneJobSpec]
 WRITER = TRAIN | {"model": {"builtin": "LanguageModel"}, "loss": {"nextToken": {}}}
 RATE = {"path": "optimizer.learningRate", "logUniform": {"low": 0.001, "high": 0.1}}
 SECRET = {"name": "database", "key": "url"}
+SOUNDS = {"uri": "s3://bucket/sounds", "format": "Audio"}
 TABLE = {"uri": "s3://bucket/table"}
 
 ADDRESSES = {NO_CREDENTIALS.message: (
@@ -139,8 +141,40 @@ EXAMPLES: dict[type[Model], dict[str, tuple[list[Wire], list[Wire]]]] = {
             [{"column": "tokens"}, {"into": "text"}, {"column": "body", "into": "body"}],
         )
     },
-    Files: {message: ([{"format": "JsonLines", **each} for each in kept], [{"format": "JsonLines", **each} for each in broken])
-            for message, (kept, broken) in ADDRESSES.items()},
+    DecodeSound: {
+        BYTES_STAY.message: (
+            [{}, {"into": "samples"}, {"column": "recording"}],
+            [{"column": "sound"}, {"into": "content"}],
+        )
+    },
+    DecodeImage: {
+        BYTES_STAY.message: (
+            [MINIMAL[DecodeImage], MINIMAL[DecodeImage] | {"into": "pixels"}],
+            [MINIMAL[DecodeImage] | {"column": "image"}, MINIMAL[DecodeImage] | {"into": "content"}],
+        )
+    },
+    SoundFeatures: {
+        "coefficients must be at most mels": (
+            [{}, {"mels": 13}, {"mels": 20, "coefficients": 20}],
+            [{"mels": 12}, {"coefficients": 41}],
+        ),
+        "lowHertz must be below highHertz": (
+            [{"lowHertz": 20}, {"lowHertz": 20, "highHertz": 4000}, {"highHertz": 1}],
+            [{"lowHertz": 4000, "highHertz": 4000}, {"lowHertz": 300.5, "highHertz": 300}],
+        ),
+    },
+    Files: {
+        **{message: ([{"format": "JsonLines", **each} for each in kept], [{"format": "JsonLines", **each} for each in broken])
+           for message, (kept, broken) in ADDRESSES.items()},
+        "naming is for the formats Audio and Image, of which a file is one record": (
+            [SOUNDS, SOUNDS | {"naming": "{label}/{voice}-{take}.wav"}, SOUNDS | {"format": "Image", "naming": "{label}.png"}],
+            [SOUNDS | {"format": "Text", "naming": "{label}.txt"}, SOUNDS | {"format": "Parquet", "naming": "{year}/{month}"}],
+        ),
+        "naming may not use {id}, {file}, {content} or {split}: these columns are there already": (
+            [SOUNDS | {"naming": "{ident}/{filed}-{splits}"}, SOUNDS | {"naming": "id{label}content"}],
+            [SOUNDS | {"naming": "{label}/{id}.wav"}, SOUNDS | {"naming": "{file}"}, SOUNDS | {"naming": "{content}.{split}"}, SOUNDS | {"naming": "{split}"}],
+        ),
+    },
     Table: ADDRESSES,
     DatasetTable: ADDRESSES,
     Checkpoints: ADDRESSES,
