@@ -23,9 +23,7 @@ def speak(digit: str, voice: str, speed: int, pitch: int) -> None:
     folder = FOLDER / digit
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / f"{voice.replace('-', '_').replace('+', '_')}-{speed}-{pitch}.wav"
-    subprocess.run(
-        ["espeak-ng", "-v", voice, "-s", str(speed), "-p", str(pitch), "-w", str(file), digit], check=True
-    )
+    subprocess.run(["espeak-ng", "-v", voice, "-s", str(speed), "-p", str(pitch), "-w", str(file), digit], check=True)
 
 
 if not shutil.which("espeak-ng"):

@@ -29,9 +29,11 @@ def decoded(content: bytes, settings: DecodeImage) -> np.ndarray[Any, np.dtype[n
         with Image.open(BytesIO(content), formats=(form,)) as opened:
             width, height = opened.size
             if width * height > MOST_PIXELS:
-                raise Undecodable("TooLarge", f"is {width} x {height} pixels, more than {MOST_PIXELS} in all")
+                raise Undecodable("TooLarge", f"has more than {MOST_PIXELS} pixels")
             opened.load()
             upright = ImageOps.exif_transpose(opened)
+    except Image.DecompressionBombError:
+        raise Undecodable("TooLarge", f"has more than {MOST_PIXELS} pixels") from None
     except (OSError, SyntaxError, ValueError) as error:
         if isinstance(error, Undecodable):
             raise

@@ -26,9 +26,7 @@ class Predictor:
         """Takes a module with its weights loaded."""
         self.document = document
         made = preprocessing.tokenizing or preprocessing.decoding
-        self.schema = (
-            InputSchema(preprocessing.raw, None) if made else InputSchema(document.features, document.shape)
-        )
+        self.schema = InputSchema(preprocessing.raw, None) if made else InputSchema(document.features, document.shape)
         self._preprocessing = preprocessing
         self._module = module.eval()
 
