@@ -1,13 +1,12 @@
-"""augment.image: copies of training images only, the same every time."""
+"""augment.image: images shifted, rotated, with noise."""
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
 from headrace.api.steps import Augment, AugmentImage
-from headrace_workers.data.images import shape_metadata, shape_of
-from headrace_workers.data.steps import augment_image
-from headrace_workers.data.steps.step import Context
+from headrace_workers.data.images import shape_metadata
+from headrace_workers.data.steps import augment, augment_image
 from headrace_workers.faults import RunFault
 
 IMAGES = np.random.default_rng(3).uniform(0, 16, (4, 64)).astype(np.float32)
@@ -31,28 +30,9 @@ TABLE = pa.table(
 BOTH = Augment(image=AugmentImage(shift_pixels=1, rotate_degrees=10, noise=0.1, copies=2))
 
 
-def test_copies_follow_the_originals() -> None:
-    """Every training record gets its copies, with its label, split and an id of its own."""
-    outcome = augment_image.apply(TABLE, BOTH)
-    assert outcome.augmented == 6
-    assert outcome.table["id"].to_pylist() == ["a", "b", "c", "d", "a#1", "c#1", "d#1", "a#2", "c#2", "d#2"]
-    assert outcome.table["label"].to_pylist() == [0, 1, 2, 3, 0, 2, 3, 0, 2, 3]
-    assert set(outcome.table["split"].to_pylist()[4:]) == {"train"}
-    assert outcome.table.slice(0, 4).equals(TABLE)
-    assert shape_of(outcome.table.schema.field("image")) == (8, 8)
-
-
-def test_a_copy_depends_on_its_own_id_alone() -> None:
-    """The same record gets the same copies in another batch, and others under another seed."""
-    alone = augment_image.apply(TABLE.slice(2, 1), BOTH).table["image"].to_pylist()[1]
-    among = augment_image.apply(TABLE, BOTH).table["image"].to_pylist()[5]
-    reseeded = augment_image.apply(TABLE, BOTH, Context("augment", 1)).table["image"].to_pylist()[5]
-    assert alone == among != reseeded
-
-
 def test_no_change_asked_is_no_change_made() -> None:
     """Copies without shift, rotation or noise are exact."""
-    outcome = augment_image.apply(TABLE, Augment(image=AugmentImage()))
+    outcome = augment.apply(TABLE, Augment(image=AugmentImage()))
     assert outcome.table["image"].to_pylist()[4] == outcome.table["image"].to_pylist()[0]
 
 
@@ -72,12 +52,13 @@ def test_a_shift_moves_whole_pixels() -> None:
 
 def test_copies_stay_inside_the_images_range() -> None:
     """Noise never leaves the range that validate allowed."""
-    values = np.array(augment_image.apply(TABLE, BOTH).table["image"].to_pylist())
+    values = np.array(augment.apply(TABLE, BOTH).table["image"].to_pylist())
     assert values.min() >= 0
     assert values.max() <= 16
 
 
-def test_without_a_split_there_is_nothing_to_augment() -> None:
-    """The fault says which step is missing."""
-    with pytest.raises(RunFault, match="put a split step before it"):
-        augment_image.apply(TABLE.drop_columns("split"), BOTH)
+def test_images_of_colours_are_refused() -> None:
+    """What is shifted and rotated is one image, whose shape is known."""
+    field = pa.field("image", pa.list_(pa.float32()), metadata=shape_metadata((1, 8, 8)))
+    with pytest.raises(RunFault, match="needs images of one colour"):
+        augment.apply(TABLE.set_column(1, field, TABLE["image"]), BOTH)
