@@ -76,8 +76,8 @@ def test_a_file_of_another_name_is_bad(tmp_path: Path) -> None:
     (batch,) = batches(source(f"file:{tmp_path}", "{voice}-{take}.wav"))
     assert batch.table["id"].to_pylist() == ["a-1.wav"]
     assert [(bad.code, bad.position) for bad in batch.bad] == [
-        ("WrongName", "file b.wav"),
-        ("WrongName", "file c-1xwav"),
+        ("WrongName", "record b.wav"),
+        ("WrongName", "record c-1xwav"),
     ]
     assert batch.bad[0].message == "the file is not named as source.files.naming {voice}-{take}.wav says" and batch.bad[
         0
@@ -99,9 +99,9 @@ def test_what_is_no_sound_is_bad(tmp_path: Path) -> None:
     (batch,) = batches(source(f"file:{tmp_path}"))
     assert batch.records == 4
     assert [(bad.stage, bad.code, bad.position) for bad in batch.bad] == [
-        ("source", "EmptyFile", "file x/b.wav"),
-        ("source", "UnknownForm", "file x/c.txt"),
-        ("source", "UnknownForm", "file x/d.png"),
+        ("source", "EmptyFile", "record x/b.wav"),
+        ("source", "UnknownForm", "record x/c.txt"),
+        ("source", "UnknownForm", "record x/d.png"),
     ]
     assert batch.bad[1].record == {"id": "x/c.txt", "file": "x/c.txt", "label": "x"}
     (images,) = batches(source(f"file:{tmp_path}", form="Image"))

@@ -56,7 +56,8 @@ def read(files: Files, shard: Shard) -> Iterator[Batch]:
             content = _content(part)
             REQUIRED[files.format](content)
         except Undecodable as error:
-            bad.append(BadRecord("source", error.code, f"the file {error}", f"file {part.name}", named))
+            # Said as steps say it, so that a pipeline that hides values hides those in names of files.
+            bad.append(BadRecord("source", error.code, f"the file {error}", f"record {part.name}", named))
             continue
         rows.append({**named, "content": content})
         size += len(content)
