@@ -92,7 +92,9 @@ def _of_rate(rate: int) -> bytes:
         (encoded(SILENCE[:0]), "NoSound", "has no samples"),
         (encoded(tone(seconds=1.1)), "TooLong", "is longer than 1 s, which maxSeconds allows"),
         (_of_rate(1), "UnusualRate", "claims 1 samples a second"),
-        (encoded(np.array([0, np.nan], np.float32), subtype="FLOAT"), "NotFinite", "samples that are no numbers"),
+        (encoded(np.array([0, np.nan], np.float32), subtype="FLOAT"), "OutOfRange", "samples that are no numbers"),
+        (encoded(np.array([0, -np.inf], np.float32), subtype="FLOAT"), "OutOfRange", "samples that are no numbers"),
+        (encoded(np.array([0, 2e6], np.float32), subtype="FLOAT"), "OutOfRange", "beyond 1e\\+06 times full scale"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_said(content: bytes, code: str, said: str) -> None:

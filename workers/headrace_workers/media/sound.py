@@ -15,6 +15,8 @@ Samples = np.ndarray[Any, np.dtype[np.float32]]
 BLOCK_SAMPLES = 65_536
 LOWEST_RATE, HIGHEST_RATE = 1000, 768_000
 """Samples a second that a file may claim: beyond them, a few bytes would become hours."""
+LOUDEST = 1e6
+"""Full scale is 1; of what is much louder the power would not be a number."""
 PART_SECONDS = 0.01
 """What is compared with the loudest when silence is cut off."""
 
@@ -80,8 +82,9 @@ def _read(content: bytes, form: str, max_seconds: float) -> tuple[Samples, int]:
     if not count:
         raise Undecodable("NoSound", "has no samples")
     samples = np.concatenate(blocks)
-    if not np.isfinite(samples).all():
-        raise Undecodable("NotFinite", "has samples that are no numbers")
+    # Said this way round, NaN is beyond it.
+    if not np.abs(samples).max() <= LOUDEST:
+        raise Undecodable("OutOfRange", f"has samples that are no numbers, or beyond {LOUDEST:g} times full scale")
     return samples, rate
 
 

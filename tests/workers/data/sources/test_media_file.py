@@ -1,5 +1,7 @@
 """Sound and images: a file is a record."""
 
+import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -82,6 +84,18 @@ def test_a_file_of_another_name_is_bad(tmp_path: Path) -> None:
     assert batch.bad[0].message == "the file is not named as source.files.naming {voice}-{take}.wav says" and batch.bad[
         0
     ].record == {"id": "b.wav", "file": "b.wav", "voice": None, "take": None}
+
+
+def test_a_name_that_is_no_text_is_bad(tmp_path: Path) -> None:
+    """File systems hold any bytes; what is told of them is text."""
+    write(tmp_path, "a.wav", os.fsdecode(b"caf\xe9.wav"))
+    found = source(f"file:{tmp_path}")
+    (shard,) = files.shards(found)
+    (batch,) = files.read(found, shard)
+    assert batch.table["id"].to_pylist() == ["a.wav"]
+    assert [(bad.code, bad.position) for bad in batch.bad] == [("WrongName", r"record caf\xe9.wav")]
+    assert json.loads(batch.bad[0].line())["message"] == "the file has a name that is not UTF-8"
+    assert len(files.digest(found, shard)) == 64
 
 
 def test_a_column_named_twice_is_a_fault() -> None:

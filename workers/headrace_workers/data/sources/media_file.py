@@ -50,14 +50,15 @@ def read(files: Files, shard: Shard) -> Iterator[Batch]:
     bad: list[BadRecord] = []
     size = 0
     for part in shard.parts:
-        named = {"id": part.name, "file": part.name, **dict.fromkeys(_columns(files))}
+        name = _shown(part.name)
+        named = {"id": name, "file": name, **dict.fromkeys(_columns(files))}
         try:
             named |= _named(part, files, pattern)
             content = _content(part)
             REQUIRED[files.format](content)
         except Undecodable as error:
             # Said as steps say it, so that a pipeline that hides values hides those in names of files.
-            bad.append(BadRecord("source", error.code, f"the file {error}", f"record {part.name}", named))
+            bad.append(BadRecord("source", error.code, f"the file {error}", f"record {name}", named))
             continue
         rows.append({**named, "content": content})
         size += len(content)
@@ -72,7 +73,7 @@ def digest(shard: Shard) -> str:
     """The SHA-256 of the files' names and bytes."""
     hashed = hashlib.sha256()
     for part in shard.parts:
-        hashed.update(f"{part.name}\0{part.size_bytes}\0".encode())
+        hashed.update(f"{_shown(part.name)}\0{part.size_bytes}\0".encode())
         with fsspec.open(part.uri, "rb") as opened:
             while block := opened.read(READ_BYTES):
                 hashed.update(block)
@@ -92,11 +93,18 @@ def naming_pattern(naming: str | None) -> re.Pattern[str] | None:
     return re.compile(f"(?:.*/)?{body}", re.DOTALL)
 
 
+def _shown(name: str) -> str:
+    """The name as text can have it: a file system may hold any bytes."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
 def _columns(files: Files) -> list[str]:
     return NAME.findall(files.naming) if files.naming else [LABEL]
 
 
 def _named(part: Shard, files: Files, pattern: re.Pattern[str] | None) -> Mapping[str, str]:
+    if _shown(part.uri) != part.uri:
+        raise Undecodable("WrongName", "has a name that is not UTF-8")
     if pattern is None:
         return {LABEL: part.uri.rpartition("/")[0].rpartition("/")[2]}
     found = pattern.fullmatch(part.uri)
@@ -121,7 +129,7 @@ def _table(rows: Sequence[Mapping[str, Any]], files: Files) -> pa.Table:
 def _shard(group: Sequence[Shard]) -> Shard:
     hashed = hashlib.sha256()
     for part in group:
-        hashed.update(f"{part.name}\0{part.uri}\0{part.size_bytes}\0{part.state}\0".encode())
+        hashed.update(f"{_shown(part.name)}\0{_shown(part.uri)}\0{part.size_bytes}\0{part.state}\0".encode())
     more = f" and {len(group) - 1} more" if len(group) > 1 else ""
     size = sum(part.size_bytes for part in group)
-    return Shard(f"{group[0].name}{more}", size_bytes=size, state=hashed.hexdigest(), parts=tuple(group))
+    return Shard(f"{_shown(group[0].name)}{more}", size_bytes=size, state=hashed.hexdigest(), parts=tuple(group))
