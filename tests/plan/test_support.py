@@ -71,7 +71,6 @@ KAFKA = {"kafka": {"brokers": ["kafka:9092"], "topics": ["events"]}}
             ({"source": KAFKA, "steps": [{step: settings}]}, f"spec.steps[0].{step} is not built yet for mode Stream")
             for step, settings in (
                 ("decodeSound", {}),
-                ("soundFeatures", {}),
                 ("decodeImage", {"width": 8, "height": 8}),
             )
         ),

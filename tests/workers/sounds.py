@@ -51,9 +51,9 @@ def write_tones(folder: Path, each: int = 10) -> Path:
     return folder
 
 
-def tones_version(folder: Path, *steps: dict[str, Any]) -> DatasetVersion:
+def tones_version(folder: Path, *steps: dict[str, Any], **more: Any) -> DatasetVersion:
     """The table of tones after these steps."""
-    plan = engine.planned(pipeline(files(write_tones(folder / "tones"), "Audio"), *steps))
+    plan = engine.planned(pipeline(files(write_tones(folder / "tones"), "Audio"), *steps, **more))
     storage, uri = Folder(f"file:{folder}/pipeline"), f"file:{folder}/table"
     prepared = engine.prepare(plan, storage, in_process, lambda *_: None)
     prepared.preprocessing.save(storage.sub("artifacts"))

@@ -236,6 +236,11 @@ def _detect_follows(spec: Any) -> bool:
     return "detect" not in chosen or "window" in chosen
 
 
+def _features_follow(spec: Any) -> bool:
+    chosen = [step.chosen for step in spec.steps]
+    return "sound_features" not in chosen or "decode_sound" in chosen
+
+
 class DataPipelineSpec(RunPolicy):
     """What a DataPipeline does."""
 
@@ -288,6 +293,11 @@ class DataPipelineSpec(RunPolicy):
             "!self.steps.exists(s, has(s.detect)) || self.steps.exists(s, has(s.window))",
             "a detect needs a window before it",
             _detect_follows,
+        ),
+        Rule(
+            "!self.steps.exists(s, has(s.soundFeatures)) || self.steps.exists(s, has(s.decodeSound))",
+            "soundFeatures needs a decodeSound: it hears nothing in encoded bytes",
+            _features_follow,
         ),
         Rule(
             "self.mode == 'Stream' || (!has(self.alerts) || self.alerts.size() == 0)",

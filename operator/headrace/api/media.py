@@ -7,13 +7,19 @@ from pydantic import Field
 
 from headrace.api.base import Column, Model, Rule
 
-Content = Annotated[Column, Field(description="The column of encoded bytes, which stays.")]
+Content = Annotated[Column, Field(description="The column of encoded bytes.")]
+KeepContent = Annotated[
+    bool,
+    Field(
+        description="Whether the encoded bytes stay in the table: without them it is smaller, nobody can listen or look, and no probe can send them."
+    ),
+]
 Pixels = Annotated[int, Field(ge=1, le=8192)]
 MelCount = Annotated[int, Field(ge=4, le=512)]
 
-BYTES_STAY = Rule(
+OTHER_COLUMN = Rule(
     "self.into != self.column",
-    "into must be another column than column: the encoded bytes stay",
+    "into must be another column than column, which holds the encoded bytes",
     lambda d: d.into != d.column,
 )
 
@@ -45,7 +51,8 @@ class DecodeSound(Model):
     max_seconds: Annotated[
         float, Field(ge=0.01, le=36_000.0, description="A longer sound is bad: it would not fit into memory.")
     ] = 60.0
-    rules = (BYTES_STAY,)
+    keep_content: KeepContent = True
+    rules = (OTHER_COLUMN,)
 
 
 class SoundMethod(StrEnum):
@@ -142,4 +149,5 @@ class DecodeImage(Model):
     ] = Color.RGB
     min_width: Annotated[Pixels, Field(description="Narrower images are dropped, counted as filtered.")] = 1
     min_height: Annotated[Pixels, Field(description="Lower images are dropped, counted as filtered.")] = 1
-    rules = (BYTES_STAY,)
+    keep_content: KeepContent = True
+    rules = (OTHER_COLUMN,)

@@ -9,7 +9,7 @@ from headrace.api.credentials import NO_CREDENTIALS
 from headrace.api.data_pipeline import Alert, DataPipelineSpec, Files, Table, Webhook
 from headrace.api.inference_endpoint import Canary, Replicas
 from headrace.api.job import Checkpoints
-from headrace.api.media import BYTES_STAY, DecodeImage, DecodeSound, SoundFeatures
+from headrace.api.media import OTHER_COLUMN, DecodeImage, DecodeSound, SoundFeatures
 from headrace.api.pods import EnvironmentVariable, Workers
 from headrace.api.steps import ColumnRule, Tokenize
 from headrace.api.tracking import PLAIN_ADDRESS, MLflow, Tracking, WeightsAndBiases
@@ -96,6 +96,10 @@ EXAMPLES: dict[type[Model], dict[str, tuple[list[Wire], list[Wire]]]] = {
             [TIMED | {"steps": [WINDOW, {"fillMissing": {"column": "n", "value": "0"}}, DETECT]}],
             [TIMED | {"steps": [DETECT]}],
         ),
+        "soundFeatures needs a decodeSound: it hears nothing in encoded bytes": (
+            [PIPELINE | {"steps": [{"decodeSound": {}}, {"soundFeatures": {}}]}, PIPELINE | {"steps": [{"decodeSound": {}}]}],
+            [PIPELINE | {"steps": [{"soundFeatures": {}}]}, PIPELINE | {"steps": [{"split": {}}, {"soundFeatures": {}}]}],
+        ),
         "alerts are a Stream's; a Batch has its result in the table": (
             [STREAM | {"alerts": [ALERT]}, PIPELINE | {"alerts": []}, STREAM],
             [PIPELINE | {"alerts": [ALERT]}],
@@ -142,13 +146,13 @@ EXAMPLES: dict[type[Model], dict[str, tuple[list[Wire], list[Wire]]]] = {
         )
     },
     DecodeSound: {
-        BYTES_STAY.message: (
+        OTHER_COLUMN.message: (
             [{}, {"into": "samples"}, {"column": "recording"}],
             [{"column": "sound"}, {"into": "content"}],
         )
     },
     DecodeImage: {
-        BYTES_STAY.message: (
+        OTHER_COLUMN.message: (
             [MINIMAL[DecodeImage], MINIMAL[DecodeImage] | {"into": "pixels"}],
             [MINIMAL[DecodeImage] | {"column": "image"}, MINIMAL[DecodeImage] | {"into": "content"}],
         )

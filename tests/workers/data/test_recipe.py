@@ -58,8 +58,10 @@ def test_what_may_be_bad_is_decoded_before_copies_are_made() -> None:
 @pytest.mark.parametrize(
     ("steps", "said"),
     [
-        ([{"soundFeatures": {}}], r"steps\[0\]\.soundFeatures needs sound in the column sound, which no decodeSound"),
-        ([{"soundFeatures": {}}, {"decodeSound": {}}], "which no decodeSound before it makes"),
+        (
+            [{"soundFeatures": {}}, {"decodeSound": {}}],
+            r"steps\[0\]\.soundFeatures needs sound in the column sound, which no decodeSound before it makes",
+        ),
         ([{"decodeSound": {"into": "voice"}}, {"soundFeatures": {}}], "correct column"),
         (
             [{"decodeSound": {}}, {"scale": {"column": "sound"}}, {"soundFeatures": {}}],

@@ -172,6 +172,14 @@ def test_sounds_are_sent_as_they_were_encoded(tmp_path: Path, monkeypatch: pytes
     assert len(held_out_records(ProbeSpec(endpoint="tones", dataset=version, probe=probe))) == 2
 
 
+def test_sounds_that_were_not_kept_cannot_be_sent(tmp_path: Path) -> None:
+    """The sentence says what the pipeline has to do."""
+    decode = {"decodeSound": {**DECODE["decodeSound"], "keepContent": False}}
+    version = tones_version(tmp_path, decode, SPLIT, FEATURES)
+    with pytest.raises(RunFault, match=r"has no column content; .*; set keepContent in the pipeline"):
+        held_out_records(ProbeSpec(endpoint="tones", dataset=version, probe=Probe(requests_per_second=100)))
+
+
 def test_an_answer_without_a_right_one_is_not_judged() -> None:
     """Accuracy is of labels."""
     scores = Scores()

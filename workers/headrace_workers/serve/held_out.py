@@ -47,9 +47,10 @@ def held_out_records(spec: ProbeSpec) -> list[HeldOut]:
     missing = {"split", *wanted} - set(table.schema.names)
     if missing:
         has = ", ".join(table.schema.names)
+        kept = "; set keepContent in the pipeline" if preprocessing.decoding and column in missing else ""
         raise RunFault(
             "ColumnMissing",
-            f"table {version.uri} has no column {', '.join(sorted(missing)) or 'of features'}; it has {has}",
+            f"table {version.uri} has no column {', '.join(sorted(missing)) or 'of features'}; it has {has}{kept}",
         )
     chosen = arrow.field("split") == spec.probe.split
     is_encoded = preprocessing.decoding is not None and column == preprocessing.raw

@@ -51,6 +51,13 @@ def test_the_rate_and_the_length_travel_with_the_column() -> None:
         assert {len(samples) for samples in outcome.table["sound"].to_pylist()} <= {2400}
 
 
+def test_the_bytes_need_not_stay() -> None:
+    """Where nobody is to listen to them; the quarantine still says how many there were."""
+    outcome = decode_sound.apply(TABLE, SETTINGS.model_copy(update={"keep_content": False}))
+    assert outcome.table.column_names == ["id", "label", "sound"]
+    assert outcome.bad == decode_sound.apply(TABLE, SETTINGS).bad
+
+
 def test_other_columns_are_refused() -> None:
     """A column of text is no sound, and one that is there is not written over."""
     with pytest.raises(RunFault, match="needs encoded bytes in the column label, which holds string"):

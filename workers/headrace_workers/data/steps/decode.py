@@ -36,6 +36,7 @@ def decoded(table: pa.Table, settings: Any, decode: Decode, metadata: dict[bytes
         kept.append(row)
         arrays.append(array)
     left = table if len(kept) == table.num_rows else table.take(pa.array(kept, pa.int64()))
+    left = left if settings.keep_content else left.drop_columns(settings.column)
     records = records_of(table, [row for row, _, _ in broken])
     bad = tuple(
         BadRecord(context.place, code, message, f"record {record.get('id', row + 1)}", record, settings.column)
