@@ -50,9 +50,10 @@ def test_every_image_is_accounted_for_and_served_as_it_was_learnt(
     np.testing.assert_allclose(made.preprocessing.apply(sent), learnt, atol=1e-6)
 
 
-def test_gray_images_are_altered(images: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("color", ["Gray", "Rgb"])
+def test_images_are_altered(color: str, images: Path, tmp_path: Path) -> None:
     """Those of the training split; also where they are not square."""
     alter = {"augment": {"image": {"shiftPixels": 1, "rotateDegrees": 5}}}
-    spec = pipeline(files(images, "Image"), decode("Gray"), SPLIT, alter, quarantine={"maxFraction": 0.1})
+    spec = pipeline(files(images, "Image"), decode(color), SPLIT, alter, quarantine={"maxFraction": 0.1})
     made = prepare(spec, tmp_path / "run")
     assert made.records.augmented == made.splits["train"] // 2 > 0

@@ -1,5 +1,7 @@
 """augment.image: images shifted, rotated, with noise."""
 
+from math import prod
+
 import numpy as np
 import pyarrow as pa
 
@@ -14,26 +16,27 @@ def altered(training: pa.Table, settings: AugmentImage, generators: list[np.rand
     field = training.schema.field(settings.column)
     values = array_of(training, settings.column, place)
     shape = shape_of(field, values.shape[-1])
-    if shape is None or len(shape) != 2 or values.ndim != 2 or shape[0] * shape[1] != values.shape[1]:
+    if shape is None or len(shape) not in (2, 3) or values.ndim != 2 or prod(shape) != values.shape[1]:
         raise RunFault(
             "ImageShapeUnknown",
-            f"{place} needs images of one colour as flat lists of pixels in the column {settings.column}, square ones if no step made them",
+            f"{place} needs images as flat lists of pixels in the column {settings.column}: square ones, or what decodeImage made",
         )
-    return column_from(alter(values.reshape(-1, *shape), settings, generators).reshape(len(values), -1), field.type)
+    pixels = values.reshape(-1, prod(shape[:-2]), *shape[-2:])
+    return column_from(alter(pixels, settings, generators).reshape(len(values), -1), field.type)
 
 
 def alter(pixels: np.ndarray, settings: AugmentImage, generators: list[np.random.Generator]) -> np.ndarray:
-    """Images (n, height, width), each altered by its own generator, inside its own range of values."""
+    """Images (n, colours, height, width), each altered by its own generator, inside its own range of values."""
     draws = np.array([generator.uniform(-1.0, 1.0, 3) for generator in generators])
     shifts = np.rint(draws[:, :2] * settings.shift_pixels)
     angles = np.deg2rad(draws[:, 2] * settings.rotate_degrees)
-    low, high = pixels.min(axis=(1, 2), keepdims=True), pixels.max(axis=(1, 2), keepdims=True)
-    moved = _move(pixels, shifts, angles, low)
+    low, high = pixels.min(axis=(1, 2, 3), keepdims=True), pixels.max(axis=(1, 2, 3), keepdims=True)
+    moved = np.stack([_move(pixels[:, color], shifts, angles, low[:, 0]) for color in range(pixels.shape[1])], axis=1)
     if settings.noise:
         deviation = settings.noise * (high - low)
         moved = moved + deviation * np.array([generator.standard_normal(pixels.shape[1:]) for generator in generators])
-    altered: np.ndarray = np.clip(moved, low, high)
-    return altered
+    changed: np.ndarray = np.clip(moved, low, high)
+    return changed
 
 
 def _move(pixels: np.ndarray, shifts: np.ndarray, angles: np.ndarray, fill: np.ndarray) -> np.ndarray:
