@@ -39,8 +39,7 @@ MEDIA = (FileFormat.AUDIO, FileFormat.IMAGE)
 
 NAMING_PATTERN = r"^[^{}]*\{[A-Za-z_][A-Za-z0-9_]*\}([^{}]+\{[A-Za-z_][A-Za-z0-9_]*\})*[^{}]*$"
 
-
-TAKEN = ("id", "file", "content", "split")
+TAKEN = ("id", "file", "content")
 """Columns that no file's name may fill."""
 
 
@@ -60,7 +59,7 @@ class Files(Model):
             min_length=3,
             max_length=256,
             pattern=NAMING_PATTERN,
-            description="How files of Audio or Image are named, as {label}/{voice}-{take}.wav: each name in braces is a column, of text without /, and takes the place of label. A file that is named otherwise is bad.",
+            description="How files of Audio or Image are named, as {label}/{voice}-{take}.wav: each name in braces is a column, of text without /, and takes the place of label; with {split}, such as train and validation, no step has to split. A file that is named otherwise is bad.",
         ),
     ] = None
     rules = (
@@ -71,8 +70,8 @@ class Files(Model):
             lambda f: f.naming is None or f.format in MEDIA,
         ),
         Rule(
-            "!has(self.naming) || !(self.naming.contains('{id}') || self.naming.contains('{file}') || self.naming.contains('{content}') || self.naming.contains('{split}'))",
-            "naming may not use {id}, {file}, {content} or {split}: these columns are there already",
+            "!has(self.naming) || !(self.naming.contains('{id}') || self.naming.contains('{file}') || self.naming.contains('{content}'))",
+            "naming may not use {id}, {file} or {content}: these columns are there already",
             lambda f: f.naming is None or not any(f"{{{name}}}" in f.naming for name in TAKEN),
         ),
     )

@@ -37,7 +37,7 @@ class DecodeSound(Model):
         Field(
             ge=1.0,
             le=120.0,
-            description="What is quieter than the loudest part by more is cut off the beginning and the end.",
+            description="What is quieter by more than the loudest 10 ms is cut off the beginning and the end.",
         ),
     ] = None
     seconds: Annotated[

@@ -174,9 +174,9 @@ EXAMPLES: dict[type[Model], dict[str, tuple[list[Wire], list[Wire]]]] = {
             [SOUNDS, SOUNDS | {"naming": "{label}/{voice}-{take}.wav"}, SOUNDS | {"format": "Image", "naming": "{label}.png"}],
             [SOUNDS | {"format": "Text", "naming": "{label}.txt"}, SOUNDS | {"format": "Parquet", "naming": "{year}/{month}"}],
         ),
-        "naming may not use {id}, {file}, {content} or {split}: these columns are there already": (
-            [SOUNDS | {"naming": "{ident}/{filed}-{splits}"}, SOUNDS | {"naming": "id{label}content"}],
-            [SOUNDS | {"naming": "{label}/{id}.wav"}, SOUNDS | {"naming": "{file}"}, SOUNDS | {"naming": "{content}.{split}"}, SOUNDS | {"naming": "{split}"}],
+        "naming may not use {id}, {file} or {content}: these columns are there already": (
+            [SOUNDS | {"naming": "{ident}/{filed}-{contents}"}, SOUNDS | {"naming": "{split}/{label}/{name}.wav"}, SOUNDS | {"naming": "id{label}content"}],
+            [SOUNDS | {"naming": "{label}/{id}.wav"}, SOUNDS | {"naming": "{file}"}, SOUNDS | {"naming": "{content}.{split}"}],
         ),
     },
     Table: ADDRESSES,

@@ -116,6 +116,28 @@ def test_parquet_keeps_sound_and_its_shape(tmp_path: Path) -> None:
     )
 
 
+def test_what_names_say_is_part_of_the_recipe(tmp_path: Path) -> None:
+    """The same files with other columns are another dataset; where they lie makes none."""
+    for folder in ("one", "two"):
+        write_tones(tmp_path / folder)
+    digests = []
+    for number, (folder, naming) in enumerate(
+        (("one", "{label}/{a}."), ("two", "{label}/{a}."), ("one", "{label}/{b}."))
+    ):
+        source = {"files": files(tmp_path / folder, "Audio")["files"] | {"naming": f"{naming}{{form}}"}}
+        digests.append(prepare(pipeline(source), tmp_path / f"run-{number}").digest)
+    assert digests[0] == digests[1] != digests[2]
+
+
+def test_folders_may_be_splits(tmp_path: Path) -> None:
+    """Where data come divided already, no step divides them."""
+    for split in ("train", "validation"):
+        write_tones(tmp_path / "in" / split, each=3)
+    source = {"files": files(tmp_path / "in", "Audio")["files"] | {"naming": "{split}/{label}/{name}"}}
+    made = prepare(pipeline(source, DECODE, AUGMENT, FEATURES, SCALE), tmp_path / "run")
+    assert (made.splits, made.records.augmented) == ({"train": 12, "validation": 6}, 6)
+
+
 def test_hidden_labels_are_hidden_in_the_quarantine_too(sounds: Path, tmp_path: Path) -> None:
     """Names of files too, of which the columns are made."""
     hide = {"redact": {"column": "label", "entities": ["Email"]}}

@@ -198,7 +198,7 @@ def dataset_digest(spec: DataPipelineSpec, contents: Sequence[str]) -> str:
 def _recipe(spec: DataPipelineSpec, *, with_addresses: bool) -> dict[str, Any]:
     source = spec.source.wire()
     if not with_addresses and spec.source.files:
-        source = {"files": {"format": source["files"]["format"]}}
+        source = {"files": {name: value for name, value in source["files"].items() if name != "uri"}}
     if not with_addresses and spec.source.kafka:
         source = {"kafka": {"topics": source["kafka"]["topics"]}}
     timed = {"eventTime": spec.event_time.wire()} if spec.event_time else {}

@@ -72,6 +72,17 @@ def test_names_fill_columns(tmp_path: Path) -> None:
     ]
 
 
+def test_no_name_takes_years() -> None:
+    """Many names and many dashes could be divided in more ways than can be tried."""
+    letters = "abcdefghijklmnopqrst"
+    pattern = media_file.naming_pattern("-".join(f"{{{letter}}}" for letter in letters) + ".wav")
+    assert pattern is not None
+    assert pattern.fullmatch("file:///x/" + "a-" * 1000 + ".mp3") is None
+    found = pattern.fullmatch("file:///x-y/" + "-".join(letters) + "-z.wav")
+    assert found is not None
+    assert found.groupdict() == {**{letter: letter for letter in letters[:-1]}, "t": "t-z"}
+
+
 def test_a_file_of_another_name_is_bad(tmp_path: Path) -> None:
     """The others go on; a dot is a dot."""
     write(tmp_path, "a-1.wav", "b.wav", "c-1xwav")

@@ -84,13 +84,13 @@ def naming_pattern(naming: str | None) -> re.Pattern[str] | None:
     """What the end of a file's address matches; RunFault if a column is named twice."""
     if naming is None:
         return None
-    pieces = NAME.split(naming)
-    names = pieces[1::2]
+    first, *pieces = NAME.split(naming)
+    names, after = pieces[::2], [re.escape(each) for each in pieces[1::2]]
     if len(set(names)) < len(names):
         raise RunFault("WrongSettings", f"source.files.naming {naming} names a column twice; give each its own name")
-    # A name takes as little as it can, so that {voice}-{take} divides at the first dash.
-    body = "".join(f"(?P<{each}>[^/]+?)" if place % 2 else re.escape(each) for place, each in enumerate(pieces))
-    return re.compile(f"(?:.*/)?{body}", re.DOTALL)
+    # {voice}-{take} divides at the first dash and is never divided anew, which may take years with many names.
+    divided = [f"(?>(?P<{name}>[^/]+?){text})" for name, text in zip(names[:-1], after[:-1], strict=True)]
+    return re.compile(f"(?:.*/)?{re.escape(first)}{''.join(divided)}(?P<{names[-1]}>[^/]+?){after[-1]}", re.DOTALL)
 
 
 def _shown(name: str) -> str:
