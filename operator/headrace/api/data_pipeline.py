@@ -1,5 +1,6 @@
 """DataPipeline: where data comes from, the steps it passes, the lake it lands in."""
 
+import re
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -37,7 +38,8 @@ class FileFormat(StrEnum):
 MEDIA = (FileFormat.AUDIO, FileFormat.IMAGE)
 """Formats of which a file is one record."""
 
-NAMING_PATTERN = r"^[^{}]*\{[A-Za-z_][A-Za-z0-9_]*\}([^{}]+\{[A-Za-z_][A-Za-z0-9_]*\})*[^{}]*$"
+NAMING = "[^{}]*[{][A-Za-z_][A-Za-z0-9_]*[}]([^{}]+[{][A-Za-z_][A-Za-z0-9_]*[}])*[^{}]*"
+"""Names in braces, and something between each two: else nobody could tell where one ends."""
 
 TAKEN = ("id", "file", "content")
 """Columns that no file's name may fill."""
@@ -58,7 +60,6 @@ class Files(Model):
         Field(
             min_length=3,
             max_length=256,
-            pattern=NAMING_PATTERN,
             description="How files of Audio or Image are named, as {label}/{voice}-{take}.wav: each name in braces is a column, of text without /, and takes the place of label; with {split}, such as train and validation, no step has to split. A file that is named otherwise is bad.",
         ),
     ] = None
@@ -68,6 +69,11 @@ class Files(Model):
             "!has(self.naming) || self.format == 'Audio' || self.format == 'Image'",
             "naming is for the formats Audio and Image, of which a file is one record",
             lambda f: f.naming is None or f.format in MEDIA,
+        ),
+        Rule(
+            f"!has(self.naming) || self.naming.matches('^{NAMING}$')",
+            "naming needs names of columns in braces, with something between each two, as {label}/{voice}-{take}.wav",
+            lambda f: f.naming is None or re.fullmatch(NAMING, f.naming) is not None,
         ),
         Rule(
             "!has(self.naming) || !(self.naming.contains('{id}') || self.naming.contains('{file}') || self.naming.contains('{content}'))",

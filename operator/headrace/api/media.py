@@ -97,9 +97,9 @@ class SoundFeatures(Model):
     ] = MelScale.SLANEY
     rules = (
         Rule(
-            "self.coefficients <= self.mels",
-            "coefficients must be at most mels",
-            lambda f: f.coefficients <= f.mels,
+            "self.method != 'Mfcc' || self.coefficients <= self.mels",
+            "coefficients of an Mfcc must be at most mels",
+            lambda f: f.method != SoundMethod.MFCC or f.coefficients <= f.mels,
         ),
         Rule(
             "!has(self.highHertz) || self.lowHertz < self.highHertz",

@@ -30,6 +30,7 @@ SEARCH = MINIMAL[TuneJobSpec]
 WRITER = TRAIN | {"model": {"builtin": "LanguageModel"}, "loss": {"nextToken": {}}}
 RATE = {"path": "optimizer.learningRate", "logUniform": {"low": 0.001, "high": 0.1}}
 SECRET = {"name": "database", "key": "url"}
+MFCC = {"method": "Mfcc"}
 SOUNDS = {"uri": "s3://bucket/sounds", "format": "Audio"}
 TABLE = {"uri": "s3://bucket/table"}
 
@@ -158,9 +159,9 @@ EXAMPLES: dict[type[Model], dict[str, tuple[list[Wire], list[Wire]]]] = {
         )
     },
     SoundFeatures: {
-        "coefficients must be at most mels": (
-            [{}, {"mels": 13}, {"mels": 20, "coefficients": 20}],
-            [{"mels": 12}, {"coefficients": 41}],
+        "coefficients of an Mfcc must be at most mels": (
+            [{}, MFCC | {"mels": 13}, MFCC | {"mels": 20, "coefficients": 20}, {"mels": 4}, {"coefficients": 512}],
+            [MFCC | {"mels": 12}, MFCC | {"coefficients": 41}],
         ),
         "lowHertz must be below highHertz": (
             [{"lowHertz": 20}, {"lowHertz": 20, "highHertz": 4000}, {"highHertz": 1}],
@@ -173,6 +174,10 @@ EXAMPLES: dict[type[Model], dict[str, tuple[list[Wire], list[Wire]]]] = {
         "naming is for the formats Audio and Image, of which a file is one record": (
             [SOUNDS, SOUNDS | {"naming": "{label}/{voice}-{take}.wav"}, SOUNDS | {"format": "Image", "naming": "{label}.png"}],
             [SOUNDS | {"format": "Text", "naming": "{label}.txt"}, SOUNDS | {"format": "Parquet", "naming": "{year}/{month}"}],
+        ),
+        "naming needs names of columns in braces, with something between each two, as {label}/{voice}-{take}.wav": (
+            [SOUNDS | {"naming": "{label}"}, SOUNDS | {"naming": "a/{_x1}b{Y}/c"}],
+            [SOUNDS | {"naming": each} for each in ("a.wav", "{a}{b}", "{a}-{", "{}.wav", "{1a}.wav", "{a b}", "}{a}")],
         ),
         "naming may not use {id}, {file} or {content}: these columns are there already": (
             [SOUNDS | {"naming": "{ident}/{filed}-{contents}"}, SOUNDS | {"naming": "{split}/{label}/{name}.wav"}, SOUNDS | {"naming": "id{label}content"}],
