@@ -6,7 +6,7 @@ import pytest
 
 from headrace.api.media import AugmentSound, DecodeSound
 from headrace.api.steps import Augment
-from headrace_workers.data.images import rate_of
+from headrace_workers.data.decoded_columns import rate_of
 from headrace_workers.data.steps import augment, augment_sound, decode_sound
 from headrace_workers.faults import RunFault
 from tests.workers.sounds import RATE, encoded, tone
@@ -24,13 +24,20 @@ def altered(settings: AugmentSound, seed: int = 1, samples: np.ndarray | None = 
 def test_copies_keep_their_rate_and_lose_their_bytes() -> None:
     """A copy's samples are not those of its original's file."""
     encoded_table = pa.table(
-        {"id": ["a", "b"], "content": [encoded(tone())] * 2, "split": ["train", "validation"], "label": ["x", "y"]}
+        {
+            "id": ["a", "b"],
+            "content": [encoded(tone())] * 2,
+            "other": [b"1", b"2"],
+            "split": ["train", "validation"],
+            "label": ["x", "y"],
+        }
     )
     table = decode_sound.apply(encoded_table, DecodeSound(sample_rate=RATE)).table
     outcome = augment.apply(table, Augment(sound=SETTINGS))
     assert outcome.augmented == 2
     assert outcome.table["id"].to_pylist() == ["a", "b", "a#1", "a#2"]
     assert [content is None for content in outcome.table["content"].to_pylist()] == [False, False, True, True]
+    assert outcome.table["other"].to_pylist() == [b"1", b"2", b"1", b"1"]
     assert outcome.table["label"].to_pylist() == ["x", "y", "x", "x"]
     assert rate_of(outcome.table.schema.field("sound")) == RATE
     first, _, one, two = outcome.table["sound"].to_pylist()

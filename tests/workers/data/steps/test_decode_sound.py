@@ -5,7 +5,8 @@ import pyarrow as pa
 import pytest
 
 from headrace.api.media import DecodeSound
-from headrace_workers.data.images import rate_of, shape_of
+from headrace_workers.data.decoded_columns import rate_of
+from headrace_workers.data.images import shape_of
 from headrace_workers.data.steps import decode_sound
 from headrace_workers.data.steps.step import Context
 from headrace_workers.faults import RunFault

@@ -1,7 +1,7 @@
 """augment: altered copies of records of the training split; what is altered, and how, is its image's or its sound's.
 
 Every copy's changes come from the seed, the step's place, the record's id and the copy's number, never from the order
-of records. Originals are never changed. A copy has no encoded bytes: its original's are not what it holds.
+of records. Originals are never changed. A copy lacks the encoded bytes of its original, which are not what it holds.
 """
 
 from collections.abc import Callable, Mapping
@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from headrace.api.steps import Augment
+from headrace_workers.data.decoded_columns import source_of
 from headrace_workers.data.steps import augment_image, augment_sound
 from headrace_workers.data.steps.step import Context, Outcome, column_of, with_column
 from headrace_workers.faults import RunFault
@@ -45,9 +46,9 @@ def _copy(training: pa.Table, settings: Augment, number: int, context: Context) 
     generators = [_generator(context, key, number) for key in ids]
     values = ALTERED[settings.chosen](training, settings.value, generators, context.place)
     copy = with_column(training, settings.value.column, values)
-    for field in training.schema:
-        if pa.types.is_binary(field.type) or pa.types.is_large_binary(field.type):
-            copy = with_column(copy, field.name, pa.nulls(len(ids), field.type))
+    encoded = source_of(training.schema.field(settings.value.column))
+    if encoded in training.column_names:
+        copy = with_column(copy, encoded, pa.nulls(len(ids), training.schema.field(encoded).type))
     return with_column(copy, "id", pa.array([f"{key}#{number}" for key in ids], training.schema.field("id").type))
 
 

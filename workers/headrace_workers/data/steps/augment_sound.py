@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 
 from headrace.api.media import AugmentSound
-from headrace_workers.data.images import rate_of
+from headrace_workers.data.decoded_columns import rate_of
 from headrace_workers.data.steps.lists import arrays_of, column_of_arrays
 from headrace_workers.faults import RunFault
 

@@ -3,7 +3,8 @@
 import pyarrow as pa
 
 from headrace.api.media import DecodeSound
-from headrace_workers.data.images import rate_metadata, shape_metadata
+from headrace_workers.data.decoded_columns import decoded_metadata
+from headrace_workers.data.images import shape_metadata
 from headrace_workers.data.steps.decode import decoded
 from headrace_workers.data.steps.step import Context, Outcome
 from headrace_workers.media import sound
@@ -14,7 +15,7 @@ ALONE = Context("decodeSound")
 
 def apply(table: pa.Table, settings: DecodeSound, context: Context = ALONE) -> Outcome:
     """The table with the column of samples added; what cannot be decoded is bad."""
-    known = rate_metadata(settings.sample_rate)
+    known = decoded_metadata(settings.column, settings.sample_rate)
     if length := sound.length(settings):
         known |= shape_metadata((length,))
     return decoded(table, settings, sound.decoded, known, context)

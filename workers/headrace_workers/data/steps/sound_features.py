@@ -3,7 +3,8 @@
 import pyarrow as pa
 
 from headrace.api.media import SoundFeatures
-from headrace_workers.data.images import rate_of, shape_metadata, shape_of
+from headrace_workers.data.decoded_columns import rate_of
+from headrace_workers.data.images import shape_metadata, shape_of
 from headrace_workers.data.steps.lists import arrays_of, column_of_arrays, require_new, with_lists
 from headrace_workers.data.steps.step import Context, Outcome, column_of
 from headrace_workers.faults import RunFault
