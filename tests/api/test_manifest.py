@@ -26,7 +26,7 @@ def test_a_good_manifest_has_its_line() -> None:
     [
         (HEAD + SPEC + "  step: []\n", "f.yaml:7: DataPipeline d: spec.step: unknown field; did you mean steps?"),
         (HEAD + SPEC + "  steps:\n  - split: {trainFraction: 2}\n", "f.yaml:8: DataPipeline d: spec.steps[0].split.trainFraction: must be less than 1, but 2 is written here"),
-        (HEAD + SPEC + "  steps:\n  - split: {}\n    scale: {column: x}\n", "f.yaml:8: DataPipeline d: spec.steps[0]: set exactly one of validate, fillMissing, normalizeText, filter, deduplicate, redact, hash, encrypt, embed, scale, tokenize, split, augment, window, detect; split and scale are written here"),
+        (HEAD + SPEC + "  steps:\n  - split: {}\n    scale: {column: x}\n", "f.yaml:8: DataPipeline d: spec.steps[0]: set exactly one of validate, fillMissing, normalizeText, filter, deduplicate, redact, hash, encrypt, embed, scale, tokenize, decodeSound, soundFeatures, decodeImage, split, augment, window, detect; split and scale are written here"),
         (HEAD + "spec: {sink: {delta: {}}}\n", "f.yaml:4: DataPipeline d: spec.source: is required; add it"),
         (HEAD.replace("Pipeline", "Pipelin") + SPEC, "f.yaml:2: DataPipelin d: kind 'DataPipelin' does not exist; did you mean DataPipeline?"),
         ("apiVersion: v1\nkind: Pod\nmetadata: {name: p}\n", "f.yaml:1: Pod p: apiVersion is 'v1'; write apiVersion: headrace.dev/v1alpha1"),

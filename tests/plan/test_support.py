@@ -67,6 +67,13 @@ KAFKA = {"kafka": {"brokers": ["kafka:9092"], "topics": ["events"]}}
             {"source": KAFKA, "steps": [{"split": {}}, {"augment": {"image": {"copies": 1}}}]},
             "spec.steps[1].augment is not built yet for mode Stream",
         ),
+        *(
+            ({"source": KAFKA, "steps": [{step: settings}]}, f"spec.steps[0].{step} is not built yet for mode Stream")
+            for step, settings in (
+                ("decodeSound", {}),
+                ("decodeImage", {"width": 8, "height": 8}),
+            )
+        ),
     ],
 )
 def test_what_a_stream_cannot_do(spec: dict[str, Any], refused: str | None) -> None:

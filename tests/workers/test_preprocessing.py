@@ -5,8 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from headrace.api.media import DecodeImage, DecodeSound, SoundFeatures
+from headrace_workers.media.decoding import Decoding, sendable
 from headrace_workers.preprocessing import FittedStep, Preprocessing, Scaling
 from headrace_workers.storage import Folder
+from tests.workers.sounds import RATE, encoded, picture, tone
 from tests.workers.texts import tokenizing
 
 PREPROCESSING = Preprocessing(
@@ -100,3 +103,65 @@ def test_tokenizers_are_read_back_as_they_were_written(tmp_path: Path) -> None:
     folder = Folder(f"file:{tmp_path}")
     TEXTS.save(folder)
     assert Preprocessing.load(folder) == TEXTS
+
+
+HEARD = Preprocessing(
+    features="features",
+    steps=(
+        FittedStep(decode_sound=DecodeSound(sample_rate=RATE, seconds=0.4)),
+        FittedStep(sound_features=SoundFeatures(mels=16)),
+        FittedStep(scale=Scaling(column="features", method="Standard", offset=1.0, divisor=2.0)),
+    ),
+)
+SEEN = Preprocessing(
+    features="image", shape=(3, 2, 2), steps=(FittedStep(decode_image=DecodeImage(width=2, height=2, min_width=2)),)
+)
+
+
+def test_sounds_are_decoded_heard_and_scaled() -> None:
+    """In the order of the pipeline; what users send is the column of bytes, in base64."""
+    content = encoded(tone())
+    (sent,) = HEARD.sendable([content])
+    features = Decoding(HEARD.steps[0].value, HEARD.steps[1].value).numbers(content)
+    assert HEARD.raw == "content"
+    for instance in (sent, {"content": sent, "id": 7}):
+        np.testing.assert_allclose(HEARD.apply([instance])[0], (features.reshape(-1) - 1) / 2, rtol=1e-6)
+
+
+def test_samples_are_an_input_too() -> None:
+    """Without features nothing is heard; another column than the decoded one is sent as it is."""
+    samples = HEARD.model_copy(update={"features": "sound"})
+    assert samples.apply(samples.sendable([encoded(tone())])).shape == (1, 3200)
+    other = HEARD.model_copy(update={"features": "numbers"})
+    assert (other.decoding, other.raw, other.sendable([[1.0, 2.0]])) == (None, "numbers", [[1.0, 2.0]])
+
+
+def test_images_are_decoded() -> None:
+    """Into the model's shape."""
+    pixels = np.arange(12, dtype=np.uint8).reshape(2, 2, 3)
+    np.testing.assert_array_equal(SEEN.apply(SEEN.sendable([picture(pixels)]))[0], pixels.transpose(2, 0, 1))
+
+
+@pytest.mark.parametrize(
+    ("preprocessing", "instance", "said"),
+    [
+        (HEARD, [0.0, 1.0], "instance 0 is not a text of base64; send content as the base64 of a file of WAV, FLAC"),
+        (HEARD, {"sound": ""}, "instance 0 has no field content; it has sound"),
+        (HEARD, "", "instance 0 is empty; send content"),
+        (HEARD, sendable(encoded(tone())[:-2]), "instance 0 is cut off: 7998 of 8000 bytes of sound are there"),
+        (SEEN, sendable(encoded(tone())), "instance 0 does not begin as PNG or JPEG does"),
+        (SEEN, sendable(picture(np.zeros((1, 1), np.uint8))), "instance 0 is 1 x 1 pixels, not 2 x 1 at least"),
+    ],
+)
+def test_names_the_instance_that_cannot_be_decoded(preprocessing: Preprocessing, instance: object, said: str) -> None:
+    """And says what is wrong with it, and what to send."""
+    with pytest.raises(ValueError, match=said):
+        preprocessing.apply([instance])
+
+
+def test_what_decodes_is_read_back_as_it_was_written(tmp_path: Path) -> None:
+    """All that the manifest said, defaults too."""
+    folder = Folder(f"file:{tmp_path}")
+    for preprocessing in (HEARD, SEEN):
+        preprocessing.save(folder)
+        assert Preprocessing.load(folder) == preprocessing

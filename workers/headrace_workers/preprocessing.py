@@ -1,8 +1,9 @@
 """What was fitted on the training data and must be done to every raw input: the one place where it is applied.
 
 The pipeline applies it to the table and writes it beside the table; training copies it into the model version; serving
-applies it to requests. All three go through `Scaling.scaled`, `Tokenizing.encoded` and `normalized`, so that they can never
-differ. It must never import ray or torch, and pyarrow only where there is text: a server of numbers needs numpy alone.
+applies it to requests. All three go through `Scaling.scaled`, `Tokenizing.encoded`, `normalized` and what is in `media`, so
+that they can never differ. It must never import ray or torch, and pyarrow only where there is text: a server of numbers
+needs numpy alone.
 """
 
 import math
@@ -13,7 +14,10 @@ import numpy as np
 from pydantic import Field
 
 from headrace.api.base import Model, OneOf
+from headrace.api.media import DecodeImage, DecodeSound, SoundFeatures
 from headrace.api.steps import NormalizeText
+from headrace_workers.media.decoding import Decoding, received, sendable
+from headrace_workers.media.forms import IMAGE, SOUND
 from headrace_workers.storage import Folder
 from headrace_workers.tokenizing import Tokenizing
 
@@ -47,6 +51,9 @@ class FittedStep(OneOf):
     scale: Scaling | None = None
     normalize_text: NormalizeText | None = None
     tokenize: Tokenizing | None = None
+    decode_sound: DecodeSound | None = None
+    sound_features: SoundFeatures | None = None
+    decode_image: DecodeImage | None = None
 
 
 class Preprocessing(Model):
@@ -76,17 +83,40 @@ class Preprocessing(Model):
         return next((each for each in steps if each and each.into == self.features), None)
 
     @property
+    def decoding(self) -> Decoding | None:
+        """What makes the input column of encoded bytes; none where users send what stands in it."""
+        wanted, features = self.features, None
+        for step in reversed(self.steps):
+            if step.sound_features and step.sound_features.into == wanted:
+                wanted, features = step.sound_features.column, step.sound_features
+            decode = step.decode_sound or step.decode_image
+            if decode and decode.into == wanted:
+                return Decoding(decode, features)
+        return None
+
+    @property
     def raw(self) -> str:
-        """The column that users send: the input column, or the text that it is made of."""
+        """The column that users send: the input column, or the text or the encoded bytes that it is made of."""
+        if self.decoding:
+            return self.decoding.decode.column
         return self.tokenizing.column if self.tokenizing else self.features
+
+    def sendable(self, values: Sequence[Any]) -> list[Any]:
+        """Values of the table's column `raw` as users send them."""
+        if self.decoding:
+            return [sendable(content) for content in values]
+        sent: list[Any] = list(values) if self.tokenizing else self.inverse(values).tolist()
+        return sent
 
     def apply(self, instances: Sequence[Any]) -> np.ndarray[Any, np.dtype[np.float32 | np.int64]]:
         """Raw instances (bare, or objects that hold them under `raw`) as float32 (n, *shape), texts as int64 token ids.
 
-        ValueError names the first instance that does not fit.
+        What is decoded is base64. ValueError names the first instance that does not fit.
         """
         if self.tokenizing:
             return self.tokenizing.padded(self.tokenizing.encoded(self.texts(instances)))
+        if self.decoding:
+            instances = [self._decoded(index, instance, self.decoding) for index, instance in enumerate(instances)]
         rows = [self._numbers(index, instance) for index, instance in enumerate(instances)]
         values = np.stack(rows) if rows else np.zeros((0, self._expected_length() or 0))
         for step in self.steps:
@@ -140,6 +170,14 @@ class Preprocessing(Model):
                 f"instance {index} holds half of a character, which no text may; send whole characters"
             ) from None
         return text
+
+    def _decoded(self, index: int, instance: Any, decoding: Decoding) -> np.ndarray[Any, np.dtype[np.float32]]:
+        sent = self._bare(index, instance)
+        try:
+            return decoding.numbers(received(sent))
+        except ValueError as error:
+            known = SOUND if isinstance(decoding.decode, DecodeSound) else IMAGE
+            raise ValueError(f"instance {index} {error}; send {self.raw} as the base64 of a file of {known}") from None
 
     def _numbers(self, index: int, instance: Any) -> np.ndarray[Any, np.dtype[np.float64]]:
         instance = self._bare(index, instance)

@@ -1,5 +1,6 @@
 """DataPipeline: where data comes from, the steps it passes, the lake it lands in."""
 
+import re
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -30,14 +31,56 @@ class FileFormat(StrEnum):
     CSV = "Csv"
     PARQUET = "Parquet"
     TEXT = "Text"
+    AUDIO = "Audio"
+    IMAGE = "Image"
+
+
+MEDIA = (FileFormat.AUDIO, FileFormat.IMAGE)
+"""Formats of which a file is one record."""
+
+NAMING = "[^{}]*[{][A-Za-z_][A-Za-z0-9_]*[}]([^{}]+[{][A-Za-z_][A-Za-z0-9_]*[}])*[^{}]*"
+"""Names in braces, and something between each two: else nobody could tell where one ends."""
+
+TAKEN = ("id", "file", "content")
+"""Columns that no file's name may fill."""
 
 
 class Files(Model):
     """Files of one format."""
 
     uri: Annotated[Uri, Field(description="A file, a folder, or a pattern with *.")]
-    format: Annotated[FileFormat, Field(description="How the files are written.")]
-    rules = (NO_CREDENTIALS,)
+    format: Annotated[
+        FileFormat,
+        Field(
+            description="How the files are written. Of Audio (WAV, FLAC, OGG, MP3) and Image (PNG, JPEG) each file is a record: its name in file, its folder's name in label, its bytes in content."
+        ),
+    ]
+    naming: Annotated[
+        str | None,
+        Field(
+            min_length=3,
+            max_length=256,
+            description="How files of Audio or Image are named, as {label}/{voice}-{take}.wav: each name in braces is a column, of text without /, and takes the place of label; with {split}, such as train and validation, no step has to split. A file that is named otherwise is bad.",
+        ),
+    ] = None
+    rules = (
+        NO_CREDENTIALS,
+        Rule(
+            "!has(self.naming) || self.format == 'Audio' || self.format == 'Image'",
+            "naming is for the formats Audio and Image, of which a file is one record",
+            lambda f: f.naming is None or f.format in MEDIA,
+        ),
+        Rule(
+            f"!has(self.naming) || self.naming.matches('^{NAMING}$')",
+            "naming needs names of columns in braces, with something between each two, as {label}/{voice}-{take}.wav",
+            lambda f: f.naming is None or re.fullmatch(NAMING, f.naming) is not None,
+        ),
+        Rule(
+            "!has(self.naming) || !(self.naming.contains('{id}') || self.naming.contains('{file}') || self.naming.contains('{content}'))",
+            "naming may not use {id}, {file} or {content}: these columns are there already",
+            lambda f: f.naming is None or not any(f"{{{name}}}" in f.naming for name in TAKEN),
+        ),
+    )
 
 
 class Sample(StrEnum):
@@ -198,6 +241,11 @@ def _detect_follows(spec: Any) -> bool:
     return "detect" not in chosen or "window" in chosen
 
 
+def _features_follow(spec: Any) -> bool:
+    chosen = [step.chosen for step in spec.steps]
+    return "sound_features" not in chosen or "decode_sound" in chosen
+
+
 class DataPipelineSpec(RunPolicy):
     """What a DataPipeline does."""
 
@@ -250,6 +298,11 @@ class DataPipelineSpec(RunPolicy):
             "!self.steps.exists(s, has(s.detect)) || self.steps.exists(s, has(s.window))",
             "a detect needs a window before it",
             _detect_follows,
+        ),
+        Rule(
+            "!self.steps.exists(s, has(s.soundFeatures)) || self.steps.exists(s, has(s.decodeSound))",
+            "soundFeatures needs a decodeSound: it hears nothing in encoded bytes",
+            _features_follow,
         ),
         Rule(
             "self.mode == 'Stream' || (!has(self.alerts) || self.alerts.size() == 0)",

@@ -7,6 +7,7 @@ from pydantic import Field
 
 from headrace.api.base import Column, Model, OneOf, Rule
 from headrace.api.keys import Key
+from headrace.api.media import AugmentSound, DecodeImage, DecodeSound, SoundFeatures
 from headrace.api.windows import Detect, Window
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -260,6 +261,7 @@ class Augment(OneOf):
 
     text: Annotated[AugmentText | None, Field(description="Of texts.")] = None
     image: Annotated[AugmentImage | None, Field(description="Of images.")] = None
+    sound: Annotated[AugmentSound | None, Field(description="Of sounds.")] = None
 
 
 class Split(Model):
@@ -287,6 +289,9 @@ class Step(OneOf):
     embed: Annotated[Embed | None, Field(description="Train and add word embeddings.")] = None
     scale: Annotated[Scale | None, Field(description="Bring numbers to one scale.")] = None
     tokenize: Annotated[Tokenize | None, Field(description="Make token ids of text.")] = None
+    decode_sound: Annotated[DecodeSound | None, Field(description="Make samples of encoded sound.")] = None
+    sound_features: Annotated[SoundFeatures | None, Field(description="Make features of sound.")] = None
+    decode_image: Annotated[DecodeImage | None, Field(description="Make pixels of encoded images.")] = None
     split: Annotated[Split | None, Field(description="Assign records to training and validation.")] = None
     augment: Annotated[Augment | None, Field(description="Add altered copies to the training split.")] = None
     window: Annotated[Window | None, Field(description="Make one record of all that fall into a window of time.")] = (

@@ -38,7 +38,7 @@ class Dataset(Model):
         str | None,
         Field(
             max_length=128,
-            description="The input column; absent, the token ids that the pipeline made, or image, features, embedding or text, whichever is there.",
+            description="The input column; absent, what the pipeline made of text, sound or images, or image, features, embedding or text, whichever is there.",
         ),
     ] = None
     target: Annotated[str, Field(min_length=1, max_length=128, description="The column to predict.")] = "label"

@@ -21,13 +21,16 @@ STEPS = frozenset(
         "encrypt",
         "scale",
         "tokenize",
+        "decode_sound",
+        "sound_features",
+        "decode_image",
         "split",
         "augment",
         "window",
         "detect",
     }
 )
-STREAM_STEPS = STEPS - {"scale", "tokenize", "augment"}
+STREAM_STEPS = STEPS - {"scale", "tokenize", "augment", "decode_sound", "sound_features", "decode_image"}
 SINKS = frozenset({"delta", "parquet"})
 STREAM_SINKS = frozenset({"delta"})
 ALGORITHMS = frozenset({"random", "grid", "tpe", "gaussian_process", "cma_es", "genetic"})

@@ -15,7 +15,8 @@ from tests.cluster.manifests.cases import Case
 from tests.cluster.manifests.minimal import MINIMAL, Place, Wire, places, with_field
 
 CROSS_FIELD = {"spec.workers.max", "spec.workers.min", "spec.workers.desired", "spec.replicas.min", "spec.search[0].integer.low",
-               "spec.search[0].integer.high", "spec.search[0].logUniform.high", "spec.mode"}  # fmt: skip
+               "spec.search[0].integer.high", "spec.search[0].logUniform.high", "spec.mode",
+               "spec.source.files.naming"}  # fmt: skip
 """Fields whose outermost values break a rule with another field's default."""
 WRONG_TYPES: dict[str, list[Any]] = {
     "integer": ["1", 1.5, True],

@@ -10,6 +10,7 @@ from headrace.api import (
     job,
     keys,
     loss,
+    media,
     pods,
     recurrence,
     steps,
@@ -47,6 +48,7 @@ MINIMAL: dict[type[Model], Wire] = {
     keys.Key: {"secret": "privacy", "id": "2026-07"},
     steps.Scale: {"column": "age"},
     steps.Augment: {"text": {}},
+    media.DecodeImage: {"width": 64, "height": 64},
     data_pipeline.Alert: {"name": "hot", "column": "mean", "above": 30},
     data_pipeline.Webhook: {"uri": "https://alerts.example.com/hot"},
     windows.EventTime: {"column": "at"},
@@ -146,11 +148,13 @@ def completed(kind: Kind, spec: Wire) -> Wire:
 
 
 def _completed_pipeline(spec: Wire) -> Wire:
-    """With a Stream for alerts, a window for what is detected, and the time of what falls into a window."""
+    """With a Stream for alerts, a window for what is detected, the time of what falls into a window, sound for its features."""
     streaming = {"mode": "Stream", "source": {"http": {}}} if spec.get("alerts") else {}
     steps = [_fitting(step) for step in spec.get("steps") or ()]
     if any(step.get("detect") is not None for step in steps):
         steps.append({"window": MINIMAL[windows.Window]})
+    if any(step.get("soundFeatures") is not None for step in steps):
+        return spec | streaming | {"steps": [*steps, {"decodeSound": {}}]}
     if any(step.get("window") is not None for step in steps):
         return spec | streaming | {"steps": steps, "eventTime": MINIMAL[windows.EventTime]}
     return spec | streaming

@@ -9,6 +9,7 @@ from headrace.api.credentials import NO_CREDENTIALS
 from headrace.api.data_pipeline import Alert, DataPipelineSpec, Files, Table, Webhook
 from headrace.api.inference_endpoint import Canary, Replicas
 from headrace.api.job import Checkpoints
+from headrace.api.media import OTHER_COLUMN, DecodeImage, DecodeSound, SoundFeatures
 from headrace.api.pods import EnvironmentVariable, Workers
 from headrace.api.steps import ColumnRule, Tokenize
 from headrace.api.tracking import PLAIN_ADDRESS, MLflow, Tracking, WeightsAndBiases
@@ -29,6 +30,8 @@ SEARCH = MINIMAL[TuneJobSpec]
 WRITER = TRAIN | {"model": {"builtin": "LanguageModel"}, "loss": {"nextToken": {}}}
 RATE = {"path": "optimizer.learningRate", "logUniform": {"low": 0.001, "high": 0.1}}
 SECRET = {"name": "database", "key": "url"}
+MFCC = {"method": "Mfcc"}
+SOUNDS = {"uri": "s3://bucket/sounds", "format": "Audio"}
 TABLE = {"uri": "s3://bucket/table"}
 
 ADDRESSES = {NO_CREDENTIALS.message: (
@@ -94,6 +97,10 @@ EXAMPLES: dict[type[Model], dict[str, tuple[list[Wire], list[Wire]]]] = {
             [TIMED | {"steps": [WINDOW, {"fillMissing": {"column": "n", "value": "0"}}, DETECT]}],
             [TIMED | {"steps": [DETECT]}],
         ),
+        "soundFeatures needs a decodeSound: it hears nothing in encoded bytes": (
+            [PIPELINE | {"steps": [{"decodeSound": {}}, {"soundFeatures": {}}]}, PIPELINE | {"steps": [{"decodeSound": {}}]}],
+            [PIPELINE | {"steps": [{"soundFeatures": {}}]}, PIPELINE | {"steps": [{"split": {}}, {"soundFeatures": {}}]}],
+        ),
         "alerts are a Stream's; a Batch has its result in the table": (
             [STREAM | {"alerts": [ALERT]}, PIPELINE | {"alerts": []}, STREAM],
             [PIPELINE | {"alerts": [ALERT]}],
@@ -139,8 +146,44 @@ EXAMPLES: dict[type[Model], dict[str, tuple[list[Wire], list[Wire]]]] = {
             [{"column": "tokens"}, {"into": "text"}, {"column": "body", "into": "body"}],
         )
     },
-    Files: {message: ([{"format": "JsonLines", **each} for each in kept], [{"format": "JsonLines", **each} for each in broken])
-            for message, (kept, broken) in ADDRESSES.items()},
+    DecodeSound: {
+        OTHER_COLUMN.message: (
+            [{}, {"into": "samples"}, {"column": "recording"}],
+            [{"column": "sound"}, {"into": "content"}],
+        )
+    },
+    DecodeImage: {
+        OTHER_COLUMN.message: (
+            [MINIMAL[DecodeImage], MINIMAL[DecodeImage] | {"into": "pixels"}],
+            [MINIMAL[DecodeImage] | {"column": "image"}, MINIMAL[DecodeImage] | {"into": "content"}],
+        )
+    },
+    SoundFeatures: {
+        "coefficients of an Mfcc must be at most mels": (
+            [{}, MFCC | {"mels": 13}, MFCC | {"mels": 20, "coefficients": 20}, {"mels": 4}, {"coefficients": 512}],
+            [MFCC | {"mels": 12}, MFCC | {"coefficients": 41}],
+        ),
+        "lowHertz must be below highHertz": (
+            [{"lowHertz": 20}, {"lowHertz": 20, "highHertz": 4000}, {"highHertz": 1}],
+            [{"lowHertz": 4000, "highHertz": 4000}, {"lowHertz": 300.5, "highHertz": 300}],
+        ),
+    },
+    Files: {
+        **{message: ([{"format": "JsonLines", **each} for each in kept], [{"format": "JsonLines", **each} for each in broken])
+           for message, (kept, broken) in ADDRESSES.items()},
+        "naming is for the formats Audio and Image, of which a file is one record": (
+            [SOUNDS, SOUNDS | {"naming": "{label}/{voice}-{take}.wav"}, SOUNDS | {"format": "Image", "naming": "{label}.png"}],
+            [SOUNDS | {"format": "Text", "naming": "{label}.txt"}, SOUNDS | {"format": "Parquet", "naming": "{year}/{month}"}],
+        ),
+        "naming needs names of columns in braces, with something between each two, as {label}/{voice}-{take}.wav": (
+            [SOUNDS | {"naming": "{label}"}, SOUNDS | {"naming": "a/{_x1}b{Y}/c"}],
+            [SOUNDS | {"naming": each} for each in ("a.wav", "{a}{b}", "{a}-{", "{}.wav", "{1a}.wav", "{a b}", "}{a}")],
+        ),
+        "naming may not use {id}, {file} or {content}: these columns are there already": (
+            [SOUNDS | {"naming": "{ident}/{filed}-{contents}"}, SOUNDS | {"naming": "{split}/{label}/{name}.wav"}, SOUNDS | {"naming": "id{label}content"}],
+            [SOUNDS | {"naming": "{label}/{id}.wav"}, SOUNDS | {"naming": "{file}"}, SOUNDS | {"naming": "{content}.{split}"}],
+        ),
+    },
     Table: ADDRESSES,
     DatasetTable: ADDRESSES,
     Checkpoints: ADDRESSES,

@@ -1,7 +1,10 @@
-"""What serving does again: what was fitted, and what was done to a text before it became tokens."""
+"""What serving does again: what was fitted, what was done to a text before it became tokens, and what decodes."""
 
 from pathlib import Path
 
+from headrace.api.media import DecodeImage, DecodeSound, SoundFeatures
+from headrace_workers.data.fitted import decoded
+from headrace_workers.preprocessing import FittedStep
 from tests.workers.data.builders import files, pipeline, prepare, table_of
 
 TOKENIZE = {"tokenize": {"method": "Words", "minCount": 1, "maxTokens": 8}}
@@ -32,3 +35,12 @@ def test_a_text_may_become_tokens_twice(tmp_path: Path) -> None:
     assert fitted.features == "tokens"
     assert fitted.apply(["the CAT"]).tolist() == [[1, 4, 0, 0, 0, 0, 0, 0]]
     assert fitted.model_copy(update={"features": "lowered"}).apply(["The cat"]).tolist() == [[5, 4, 0, 0]]
+
+
+def test_features_take_the_place_of_the_sound_that_they_were_made_of() -> None:
+    """Other sounds and images stay."""
+    left, right = (FittedStep(decode_sound=DecodeSound(column=f"{name}_wav", into=name)) for name in ("left", "right"))
+    heard = FittedStep(sound_features=SoundFeatures(column="right", into="heard"))
+    seen = FittedStep(decode_image=DecodeImage(width=2, height=2))
+    assert decoded((left, right, heard, seen)) == ("left", "heard", "image")
+    assert decoded(()) == ()

@@ -45,6 +45,44 @@ def test_what_learns_words_comes_after_what_hides_them() -> None:
     assert recipe.works(pipeline(DIGITS, redact, tokenize))
 
 
+SOUNDS = {"files": {"uri": "file:///sounds", "format": "Audio"}}
+
+
+def test_what_may_be_bad_is_decoded_before_copies_are_made() -> None:
+    """A copy that cannot be decoded would break the account."""
+    image, shift = {"decodeImage": {"width": 8, "height": 8}}, {"augment": {"image": {"shiftPixels": 1}}}
+    with pytest.raises(RunFault, match=r"steps\[2\]\.decodeImage comes after steps\[1\]\.augment; put it before"):
+        recipe.works(pipeline({**SOUNDS}, {"split": {}}, shift, image))
+
+
+@pytest.mark.parametrize(
+    ("steps", "said"),
+    [
+        (
+            [{"soundFeatures": {}}, {"decodeSound": {}}],
+            r"steps\[0\]\.soundFeatures needs sound in the column sound, which no decodeSound before it makes",
+        ),
+        ([{"decodeSound": {"into": "voice"}}, {"soundFeatures": {}}], "correct column"),
+        (
+            [{"decodeSound": {}}, {"scale": {"column": "sound"}}, {"soundFeatures": {}}],
+            r"steps\[1\]\.scale comes before steps\[2\]\.soundFeatures; put it after, on the column features",
+        ),
+    ],
+)
+def test_features_are_heard_in_what_was_decoded(steps: list[dict[str, Any]], said: str) -> None:
+    """And in nothing else, as what users send is."""
+    with pytest.raises(RunFault, match=said) as caught:
+        recipe.works(pipeline(SOUNDS, *steps))
+    assert caught.value.reason == "StepOrder"
+
+
+def test_files_that_are_records_need_no_types() -> None:
+    """Nothing has to be read to find out what their columns are."""
+    works = recipe.works(pipeline(SOUNDS, {"decodeSound": {}}, {"soundFeatures": {}}))
+    assert [work.name for work in works] == ["decode_sound", "sound_features"]
+    assert [stage.title for stage in stages(works)] == ["read, decodeSound, soundFeatures"]
+
+
 def test_barriers_cut_the_steps_into_stages() -> None:
     """What needs no barrier between is one stage."""
     assert [stage.title for stage in stages(recipe.works(digits()))] == [

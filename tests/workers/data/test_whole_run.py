@@ -10,7 +10,9 @@ from deltalake import DeltaTable
 from headrace.api.run_report import ReportPhase
 from headrace_workers.preprocessing import Preprocessing
 from headrace_workers.storage import Folder
+from tests.workers.data.builders import files, pipeline
 from tests.workers.data.runs import DEADLINE_SECONDS, HEAD, WORKER, Run
+from tests.workers.sounds import AUGMENT, DECODE, FEATURES, SCALE, SPLIT, write_tones
 
 pytestmark = pytest.mark.ray
 
@@ -30,6 +32,29 @@ def test_a_run_ends_with_a_dataset_version(tmp_path: Path) -> None:
     assert 50e6 < report.batch.memory_bytes < 2e9
     assert Preprocessing.load(Folder(report.dataset.artifacts)).features == "image"
     assert not (tmp_path / "run" / "stages").exists()
+
+
+def test_a_folder_of_sounds_becomes_a_table(tmp_path: Path) -> None:
+    """Decoded, altered and heard by a worker; an empty file, one cut off and one that is no sound stop nothing."""
+    sounds = write_tones(tmp_path / "sounds")
+    (sounds / "low" / "empty.wav").write_bytes(b"")
+    (sounds / "low" / "cut.wav").write_bytes((sounds / "low" / "00.wav").read_bytes()[:1000])
+    (sounds / "high" / "notes.txt").write_text("recorded outdoors")
+    steps = (DECODE, SPLIT, AUGMENT, FEATURES, SCALE)
+    spec = pipeline(files(sounds, "Audio"), *steps, quarantine={"maxFraction": 0.2})
+    report = Run(tmp_path, spec).finish()
+    assert report.phase == ReportPhase.COMPLETE
+    assert report.records is not None
+    assert report.dataset is not None
+    assert (report.records.read, report.records.written, report.records.quarantined) == (23, 20, 3)
+    fitted = Preprocessing.load(Folder(report.dataset.artifacts))
+    assert (fitted.features, fitted.raw, fitted.shape) == ("features", "content", (24, 16))
+    codes = [
+        json.loads(line)["code"]
+        for file in sorted((tmp_path / "run" / "quarantine").iterdir())
+        for line in file.read_text().splitlines()
+    ]
+    assert sorted(codes) == ["EmptyFile", "Truncated", "UnknownForm"]
 
 
 def test_a_run_killed_midway_is_finished_once(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The probe: raw requests out of a scaled table, a steady pace, and a score for each version."""
 
+import base64
 import json
 import signal
 import threading
@@ -18,9 +19,11 @@ from headrace.api.run_report import ReportPhase, RunReport
 from headrace.api.run_spec import ProbeSpec
 from headrace_workers.faults import RunFault
 from headrace_workers.preprocessing import Preprocessing
+from headrace_workers.serve import held_out
 from headrace_workers.serve.held_out import held_out_records
 from headrace_workers.serve.pace import Pace
 from headrace_workers.serve.scores import Scores
+from tests.workers.sounds import AUGMENT, DECODE, FEATURES, SCALE, SPLIT, tones_version
 from tests.workers.texts import records, texts_version
 
 TOKEN = "secret-of-this-run"
@@ -152,6 +155,29 @@ def test_texts_are_sent_as_texts(tmp_path: Path) -> None:
     assert all(texts[json.loads(one.body)["instances"][0]] == one.target for one in sent)
     without = held_out_records(ProbeSpec(endpoint="texts", dataset=version, probe=probe, target=""))
     assert [(one.body, None) for one in sent] == [(one.body, one.target) for one in without]
+
+
+def test_sounds_are_sent_as_they_were_encoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Base64 of the file, never of an altered copy, which has none; not so many of them as of numbers."""
+    version = tones_version(tmp_path, DECODE, SPLIT, AUGMENT, FEATURES, SCALE)
+    contents = {
+        base64.b64encode(file.read_bytes()).decode(): file.parent.name for file in (tmp_path / "tones").rglob("*.*")
+    }
+    for split in ("validation", "train"):
+        probe = Probe(split=split, requests_per_second=100)
+        sent = held_out_records(ProbeSpec(endpoint="tones", dataset=version, probe=probe))
+        assert len(sent) == (version.splits[split] // 2 if split == "train" else version.splits[split])
+        assert all(contents[json.loads(one.body)["instances"][0]] == one.target for one in sent)
+    monkeypatch.setattr(held_out, "ENCODED_MAX", 2)
+    assert len(held_out_records(ProbeSpec(endpoint="tones", dataset=version, probe=probe))) == 2
+
+
+def test_sounds_that_were_not_kept_cannot_be_sent(tmp_path: Path) -> None:
+    """The sentence says what the pipeline has to do."""
+    decode = {"decodeSound": {**DECODE["decodeSound"], "keepContent": False}}
+    version = tones_version(tmp_path, decode, SPLIT, FEATURES)
+    with pytest.raises(RunFault, match=r"has no column content; .*; set keepContent in the pipeline"):
+        held_out_records(ProbeSpec(endpoint="tones", dataset=version, probe=Probe(requests_per_second=100)))
 
 
 def test_an_answer_without_a_right_one_is_not_judged() -> None:

@@ -15,6 +15,7 @@ from headrace_workers.preprocessing import FittedStep, Preprocessing
 from headrace_workers.storage import Folder
 from headrace_workers.tokenizing import Tokenizing
 from headrace_workers.train.dataset import load_dataset
+from tests.workers.sounds import AUGMENT, DECODE, FEATURES, SCALE, SPLIT, tones_version
 from tests.workers.train.digits import digits_version
 
 
@@ -142,3 +143,19 @@ def test_what_no_tokenizer_made_is_a_fault(tmp_path: Path, rows: tuple[list[int]
     with pytest.raises(RunFault) as caught:
         load_dataset(tokens(tmp_path, *rows), dataset())
     assert caught.value.reason == reason
+
+
+def test_what_is_heard_in_sounds_has_frames(tmp_path: Path) -> None:
+    """One input is frames by bands, which networks of images take."""
+    loaded = load_dataset(tones_version(tmp_path, DECODE, SPLIT, AUGMENT, FEATURES, SCALE), dataset())
+    assert (loaded.features, loaded.shape, loaded.classes) == ("features", (24, 16), ("high", "low"))
+    assert loaded.splits["train"].inputs.shape[1:] == (24, 16)
+
+
+def test_sounds_of_their_own_length_cannot_be_learnt_from(tmp_path: Path) -> None:
+    """Also where all happen to be equally long: a user's need not be."""
+    decode = {"decodeSound": {"sampleRate": 8000}}
+    one = {"validate": {"columns": [{"name": "sound", "length": 2400}]}}
+    version = tones_version(tmp_path, decode, one, FEATURES, SPLIT, quarantine={"maxFraction": 1.0})
+    with pytest.raises(RunFault, match=r"each of its own length; .* set seconds of the pipeline's decodeSound"):
+        load_dataset(version, dataset())

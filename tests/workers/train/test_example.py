@@ -9,6 +9,7 @@ from headrace.api.artifacts import DatasetVersion
 from headrace_workers.preprocessing import FittedStep, Preprocessing
 from headrace_workers.storage import Folder
 from headrace_workers.train.example import example_instance
+from tests.workers.sounds import DECODE, FEATURES, SCALE, SPLIT, tones_version
 from tests.workers.texts import tokenizing
 
 
@@ -50,3 +51,12 @@ def test_the_example_of_tokens_is_their_text(tmp_path: Path) -> None:
     write_deltalake(str(tmp_path), pa.table({"text": ["one two"], "tokens": [[4, 5]], "split": ["validation"]}))
     version = DatasetVersion(uri=tmp_path.as_uri(), version=0, digest="d")
     assert example_instance(version, "validation", "tokens", fitted) == "one two"
+
+
+def test_the_example_of_sound_is_silence(tmp_path: Path) -> None:
+    """A recording would be thousands of letters; what is published is answered all the same."""
+    version = tones_version(tmp_path, DECODE, SPLIT, FEATURES, SCALE)
+    fitted = Preprocessing.load(Folder(version.artifacts))
+    raw = example_instance(version, "validation", "features", fitted)
+    assert len(raw) < 100
+    assert fitted.apply([raw]).shape == (1, 24, 16)

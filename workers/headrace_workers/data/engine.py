@@ -17,7 +17,7 @@ from headrace.api.run_report import BatchProgress, Progress, Records
 from headrace_workers.data import pieces, quarantine, recipe, sealed, sources
 from headrace_workers.data.accounting import added, require_balanced, require_read, require_some, total
 from headrace_workers.data.final_form import final_form
-from headrace_workers.data.fitted import in_order, made_of_text
+from headrace_workers.data.fitted import decoded, in_order, made_of_text
 from headrace_workers.data.images import shape_of
 from headrace_workers.data.measurements import Measurements
 from headrace_workers.data.pieces import Manifest
@@ -146,7 +146,10 @@ def prepare(
         digest=recipe.dataset_digest(plan.spec, content),
         preprocessing=Preprocessing(
             features=(
-                features := next((name for name in (*made_of_text(steps), *FEATURES) if name in first.column_names), "")
+                features := next(
+                    (name for name in (*made_of_text(steps), *decoded(steps), *FEATURES) if name in first.column_names),
+                    "",
+                )
             ),
             shape=made_of_text(steps).get(features) or _shape(first, features),
             classes=_classes(manifests),
@@ -244,7 +247,7 @@ def _classes(manifests: Sequence[Manifest]) -> tuple[int | str, ...] | None:
 
 
 def _shape(table: pa.Table, features: str) -> tuple[int, ...] | None:
-    if features != "image":
+    if not features:
         return None
-    first = table[features][0].as_py()
+    first = table[features][0].as_py() if features == "image" else None
     return shape_of(table.schema.field(features), len(first) if isinstance(first, list) else None)

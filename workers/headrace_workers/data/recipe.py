@@ -11,7 +11,7 @@ from importlib import resources
 from importlib.resources.abc import Traversable
 from typing import Any
 
-from headrace.api.data_pipeline import DataPipelineSpec, FileFormat
+from headrace.api.data_pipeline import MEDIA, DataPipelineSpec, FileFormat
 from headrace.api.steps import Entity, Step
 from headrace_workers.data.sources.shard import Shard
 from headrace_workers.data.steps import BARRIERS, MAPS, PRIVATE, REWRITING
@@ -20,9 +20,18 @@ from headrace_workers.faults import RunFault
 
 TYPES = "types"
 EVENT_TIME = "event_time"
-SHARED = ("normalizing.py", "preprocessing.py", "tokenizing.py")
+SHARED = (
+    "media/forms.py",
+    "media/image.py",
+    "media/sound.py",
+    "media/sound_features.py",
+    "media/whole.py",
+    "normalizing.py",
+    "preprocessing.py",
+    "tokenizing.py",
+)
 """Code outside of this package that the result depends on."""
-CHANGES_ROWS = ("validate_", "filter", "deduplicate", "split")
+CHANGES_ROWS = ("validate_", "filter", "deduplicate", "split", "decode_sound", "decode_image")
 
 
 @dataclass(frozen=True)
@@ -59,6 +68,7 @@ def works(spec: DataPipelineSpec, *, typed: bool = False) -> tuple[Work, ...]:
     is_private = any(step.chosen in PRIVATE for step in spec.steps)
     steps = tuple(_work(index, step, spec, is_private) for index, step in enumerate(spec.steps))
     _require_order(steps)
+    _require_sound(steps)
     window = next((place for place, work in enumerate(steps) if work.name == "window"), len(steps))
     steps = tuple(replace(work, of_windows=place > window) for place, work in enumerate(steps))
     typing = () if typed else _typing(spec, is_private)
@@ -69,7 +79,7 @@ def _typing(spec: DataPipelineSpec, is_private: bool) -> tuple[Work, ...]:
     files = spec.source.files
     # A database's rows are typed like JSON's: each range may know a column by missing values alone.
     kind = FileFormat.JSON_LINES if spec.source.sql else files.format if files else FileFormat.TEXT
-    if kind is FileFormat.TEXT:
+    if kind in (FileFormat.TEXT, *MEDIA):
         return ()
     return (Work(TYPES, kind, Context("source", spec.seed, is_private)),)
 
@@ -123,6 +133,34 @@ def _require_order(steps: Sequence[Work]) -> None:
         )
 
 
+def _require_sound(steps: Sequence[Work]) -> None:
+    """What users send is decoded and heard with nothing between, so the pipeline may do nothing else to it."""
+    for index, heard in enumerate(steps):
+        if heard.name != "sound_features":
+            continue
+        before = steps[:index]
+        made = [
+            place
+            for place, work in enumerate(before)
+            if work.name == "decode_sound" and work.settings.into == heard.settings.column
+        ]
+        if not made:
+            raise RunFault(
+                "StepOrder",
+                f"{heard.context.place} needs sound in the column {heard.settings.column}, which no decodeSound before it makes; put one before it, or correct column",
+            )
+        scaled = [
+            work
+            for work in before[made[-1] :]
+            if work.name == "scale" and work.settings.column == heard.settings.column
+        ]
+        if scaled:
+            raise RunFault(
+                "StepOrder",
+                f"{scaled[0].context.place} comes before {heard.context.place}; put it after, on the column {heard.settings.into}",
+            )
+
+
 def code_digest() -> str:
     """A digest of the code that the result depends on: this package, and what it shares with serving."""
     package = resources.files("headrace_workers")
@@ -160,7 +198,7 @@ def dataset_digest(spec: DataPipelineSpec, contents: Sequence[str]) -> str:
 def _recipe(spec: DataPipelineSpec, *, with_addresses: bool) -> dict[str, Any]:
     source = spec.source.wire()
     if not with_addresses and spec.source.files:
-        source = {"files": {"format": source["files"]["format"]}}
+        source = {"files": {name: value for name, value in source["files"].items() if name != "uri"}}
     if not with_addresses and spec.source.kafka:
         source = {"kafka": {"topics": source["kafka"]["topics"]}}
     timed = {"eventTime": spec.event_time.wire()} if spec.event_time else {}

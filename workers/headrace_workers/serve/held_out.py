@@ -18,6 +18,8 @@ from headrace_workers.preprocessing import Preprocessing
 from headrace_workers.storage import Folder
 
 RECORDS_MAX = 5000
+ENCODED_MAX = 200
+"""Of sounds and images, which are sent as they were encoded."""
 USUAL_FEATURES = ("image", "features", "embedding", "text")
 
 
@@ -39,24 +41,30 @@ def held_out_records(spec: ProbeSpec) -> list[HeldOut]:
         or preprocessing.features
         or next((name for name in USUAL_FEATURES if name in table.schema.names), "")
     )
-    # Where the input column is made of texts, these are what a user would send.
-    features = preprocessing.raw if features == preprocessing.features else features
-    wanted = ["id", features, *([spec.target] if spec.target else [])]
+    # Where the input column is made of texts or of encoded bytes, these are what a user would send.
+    column = preprocessing.raw if features == preprocessing.features else features
+    wanted = ["id", column, *([spec.target] if spec.target else [])]
     missing = {"split", *wanted} - set(table.schema.names)
     if missing:
         has = ", ".join(table.schema.names)
+        kept = "; set keepContent in the pipeline" if preprocessing.decoding and column in missing else ""
         raise RunFault(
             "ColumnMissing",
-            f"table {version.uri} has no column {', '.join(sorted(missing)) or 'of features'}; it has {has}",
+            f"table {version.uri} has no column {', '.join(sorted(missing)) or 'of features'}; it has {has}{kept}",
         )
-    rows = table.head(RECORDS_MAX, columns=wanted, filter=arrow.field("split") == spec.probe.split).to_pylist()
+    chosen = arrow.field("split") == spec.probe.split
+    is_encoded = preprocessing.decoding is not None and column == preprocessing.raw
+    if is_encoded:
+        # Altered copies have no bytes.
+        chosen &= arrow.field(column).is_valid()
+    rows = table.head(ENCODED_MAX if is_encoded else RECORDS_MAX, columns=wanted, filter=chosen).to_pylist()
     if not rows:
         message = f"split {spec.probe.split} of {version.uri} version {version.version} has no records to probe with: choose another split"
         raise RunFault("SplitEmpty", message)
     rows.sort(key=lambda row: hashlib.sha256(str(row["id"]).encode()).digest())
-    inputs = [row[features] for row in rows]
-    if features == preprocessing.features and not preprocessing.tokenizing:
-        inputs = preprocessing.inverse(inputs).tolist()
+    inputs = [row[column] for row in rows]
+    if features == preprocessing.features:
+        inputs = preprocessing.sendable(inputs)
     return [
         HeldOut(json.dumps({"instances": [raw]}).encode(), row[spec.target] if spec.target else None)
         for raw, row in zip(inputs, rows, strict=True)

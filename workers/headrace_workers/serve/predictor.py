@@ -25,16 +25,16 @@ class Predictor:
     def __init__(self, document: ModelDocument, preprocessing: Preprocessing, module: torch.nn.Module) -> None:
         """Takes a module with its weights loaded."""
         self.document = document
-        tokenizing = preprocessing.tokenizing
-        self.schema = (
-            InputSchema(tokenizing.column, None) if tokenizing else InputSchema(document.features, document.shape)
-        )
+        made = preprocessing.tokenizing or preprocessing.decoding
+        self.schema = InputSchema(preprocessing.raw, None) if made else InputSchema(document.features, document.shape)
         self._preprocessing = preprocessing
         self._module = module.eval()
 
     def warm(self) -> None:
         """Answers one made-up instance, so that the first user does not pay for what is set up lazily."""
-        self.predict([np.zeros(self.schema.shape) if self.schema.shape is not None else ""])
+        decoding = self._preprocessing.decoding
+        nothing = decoding.nothing() if decoding else ""
+        self.predict([np.zeros(self.schema.shape) if self.schema.shape is not None else nothing])
 
     def predict(self, instances: list[Any]) -> list[dict[str, Any]]:
         """The label and the probabilities of each instance, or its value where the model predicts a number."""

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 import torch
 
 from headrace.api.artifacts import DatasetVersion
+from headrace.api.media import DecodeSound
 from headrace.api.train_job import Dataset
 from headrace_workers.dataset_version import opened
 from headrace_workers.faults import RunFault
@@ -75,7 +76,9 @@ def load_dataset(version: DatasetVersion, dataset: Dataset, *, next_token: bool 
     )
     if "id" in columns:
         table = table.sort_by("id")
-    tokenizing = fitted.model_copy(update={"features": features}).tokenizing
+    chosen = fitted.model_copy(update={"features": features})
+    _require_one_length(chosen, version)
+    tokenizing = chosen.tokenizing
     if tokenizing:
         inputs = _tokens(table[features], tokenizing, version)
     else:
@@ -103,6 +106,15 @@ def features_column(dataset: Dataset, fitted: Preprocessing, columns: list[str],
         message = f"dataset {version.uri} has no column {' or '.join(wanted)}, only {', '.join(columns)}; set dataset.features"
         raise RunFault("ColumnMissing", message)
     return found
+
+
+def _require_one_length(fitted: Preprocessing, version: DatasetVersion) -> None:
+    """Sounds that happen to be equally long are not enough: those that users send are not."""
+    if fitted.decoding and isinstance(fitted.decoding.decode, DecodeSound) and fitted.decoding.decode.seconds is None:
+        raise RunFault(
+            "NotSupported",
+            f"column {fitted.features} of dataset {version.uri} is made of sounds each of its own length; inputs need one length: set seconds of the pipeline's decodeSound",
+        )
 
 
 def _inputs(column: pa.ChunkedArray, name: str, version: DatasetVersion) -> np.ndarray[Any, Any]:

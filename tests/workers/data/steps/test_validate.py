@@ -58,3 +58,10 @@ def test_a_missing_column_is_named_with_those_there_are() -> None:
     with pytest.raises(RunFault, match=r"validate names the column y, which is not there; name one of id, x") as caught:
         validate.apply(pa.table({"id": ["a"], "x": [1]}), Validate.model_validate({"columns": [{"name": "y"}]}))
     assert caught.value.reason == "ColumnNotFound"
+
+
+def test_of_encoded_bytes_the_quarantine_has_their_number() -> None:
+    """They may be millions, and lie where they were read."""
+    table = pa.table({"id": ["a", "b"], "content": [b"12345", None], "x": [None, None]})
+    bad = validate.apply(table, Validate.model_validate({"columns": [{"name": "x"}]})).bad
+    assert [record.record["content"] for record in bad] == ["[5 bytes]", None]

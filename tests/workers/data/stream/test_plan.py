@@ -63,6 +63,8 @@ def test_needed_columns_are_those_of_records() -> None:
         ([{"deduplicate": {"near": {}}}], {}, r"steps\[0\].deduplicate.near is not available in a Stream"),
         ([EQUAL, {"deduplicate": {"exact": {}}}], {}, "two deduplicates"),
         ([{"augment": {"image": {"copies": 1}}}], {}, r"steps\[0\].augment is not available in a Stream"),
+        ([{"decodeSound": {}}], {}, r"steps\[0\].decodeSound is not available in a Stream"),
+        ([{"decodeImage": {"width": 8, "height": 8}}], {}, r"steps\[0\].decodeImage is not available in a Stream"),
         ([], {"sink": {"parquet": {}}}, "sink.parquet is not available in a Stream"),
     ],
 )

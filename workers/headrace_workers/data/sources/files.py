@@ -1,4 +1,4 @@
-"""Files of one format behind a URI: a file, a folder, or a pattern with *. One shard a file, in the order of their names."""
+"""Files of one format behind a URI: a file, a folder, or a pattern with *. One shard a file, of sound and images one many."""
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -7,8 +7,8 @@ from typing import BinaryIO
 import fsspec
 from fsspec.core import url_to_fs
 
-from headrace.api.data_pipeline import FileFormat, Source
-from headrace_workers.data.sources import csv_file, json_lines_file, parquet_file, text_file
+from headrace.api.data_pipeline import MEDIA, FileFormat, Source
+from headrace_workers.data.sources import csv_file, json_lines_file, media_file, parquet_file, text_file
 from headrace_workers.data.sources.shard import Batch, Shard
 from headrace_workers.faults import RunFault
 
@@ -24,7 +24,8 @@ STATE_KEYS = ("ETag", "etag", "mtime", "LastModified", "last_modified", "updated
 
 
 def shards(source: Source) -> Sequence[Shard]:
-    """One shard a file; hidden files and those whose names start with _ are not data."""
+    """In the order of their names; hidden files and those whose names start with _ are not data."""
+    media_file.naming_pattern(source.value.naming)
     file_system, path = url_to_fs(source.value.uri)
     if "*" in path:
         found, base = file_system.glob(path, detail=True), path.partition("*")[0].rpartition("/")[0]
@@ -44,11 +45,14 @@ def shards(source: Source) -> Sequence[Shard]:
             "SourceNotFound",
             f"source.files.uri {source.value.uri} has no files; check the address and that the run may read it",
         )
-    return tuple(listed)
+    return media_file.grouped(listed) if source.value.format in MEDIA else tuple(listed)
 
 
 def read(source: Source, shard: Shard) -> Iterator[Batch]:
-    """The file's records; a name that ends in .gz, .bz2, .xz or .zst is decompressed."""
+    """The file's records; a name that ends in .gz, .bz2, .xz or .zst is decompressed, but for sound and images."""
+    if source.value.format in MEDIA:
+        yield from media_file.read(source.value, shard)
+        return
     compression = None if source.value.format is FileFormat.PARQUET else "infer"
     with fsspec.open(shard.uri, "rb", compression=compression) as opened:
         yield from FORMATS[source.value.format](opened, shard.name)
@@ -64,6 +68,8 @@ def have_one_schema(source: Source, listed: Sequence[Shard]) -> bool:
 
 def digest(source: Source, shard: Shard) -> str:
     """The SHA-256 of the file's name and bytes."""
+    if source.value.format in MEDIA:
+        return media_file.digest(shard)
     hashed = hashlib.sha256(shard.name.encode() + b"\0")
     with fsspec.open(shard.uri, "rb") as opened:
         while block := opened.read(1 << 20):

@@ -12,12 +12,14 @@ class Shard:
     """A piece of a source that one task reads from its beginning to its end.
 
     `state` changes when the content does (size and time, or an entity tag): what was made of an older state is not reused.
+    One of many small files has them as its `parts`.
     """
 
     name: str
     uri: str = ""
     size_bytes: int = 0
     state: str = ""
+    parts: tuple["Shard", ...] = ()
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,9 @@ import pyarrow as pa
 
 from headrace.api.steps import Step
 from headrace_workers.data.steps import (
-    augment_image,
+    augment,
+    decode_image,
+    decode_sound,
     deduplicate,
     detect,
     encrypt_columns,
@@ -20,6 +22,7 @@ from headrace_workers.data.steps import (
     normalize_text,
     redact,
     scale,
+    sound_features,
     split,
     tokenize_text,
     types,
@@ -42,7 +45,10 @@ MAPS: Mapping[str, MapStep] = {
     "filter": filter_records,
     **PRIVATE,
     "split": split,
-    "augment": augment_image,
+    "decode_sound": decode_sound,
+    "sound_features": sound_features,
+    "decode_image": decode_image,
+    "augment": augment,
 }
 
 BARRIERS: Mapping[str, Barrier] = {

@@ -1,78 +1,42 @@
-"""augment.image: altered copies of images of the training split: shifted, rotated, with noise.
+"""augment.image: images shifted, rotated, with noise."""
 
-Every copy's changes come from the seed, the step's place, the record's id and the copy's number, never from the order
-of records. Originals are never changed.
-"""
-
-from hashlib import blake2b
+from math import prod
 
 import numpy as np
 import pyarrow as pa
 
-from headrace.api.steps import Augment, AugmentImage
+from headrace.api.steps import AugmentImage
 from headrace_workers.data.images import shape_of
 from headrace_workers.data.steps.numbers import array_of, column_from
-from headrace_workers.data.steps.step import Context, Outcome, column_of, with_column
 from headrace_workers.faults import RunFault
 
-ALONE = Context("augment")
-"""Where the step stands when it is called by itself."""
 
-
-def apply(table: pa.Table, settings: Augment, context: Context = ALONE) -> Outcome:
-    """The table with the copies after the originals; a copy's id is <id>#<number>, its split its original's."""
-    image = settings.image
-    assert image is not None
-    if "split" not in table.column_names:
-        raise RunFault(
-            "ColumnNotFound",
-            f"{context.place} alters the training split only and there is no column split; put a split step before it",
-        )
-    column_of(table, image.column, context.place)
-    training = table.filter(pa.array([value == "train" for value in table["split"].to_pylist()], pa.bool_()))
-    if training.num_rows == 0:
-        return Outcome(table)
-    values = array_of(training, image.column, context.place)
-    shape = shape_of(table.schema.field(image.column), values.shape[-1])
-    if shape is None or len(shape) != 2 or values.ndim != 2 or shape[0] * shape[1] != values.shape[1]:
+def altered(training: pa.Table, settings: AugmentImage, generators: list[np.random.Generator], place: str) -> pa.Array:
+    """The records' images, each altered by its own generator."""
+    field = training.schema.field(settings.column)
+    values = array_of(training, settings.column, place)
+    shape = shape_of(field, values.shape[-1])
+    if shape is None or len(shape) not in (2, 3) or values.ndim != 2 or prod(shape) != values.shape[1]:
         raise RunFault(
             "ImageShapeUnknown",
-            f"{context.place} needs square images as flat lists of pixels in the column {image.column}",
+            f"{place} needs images as flat lists of pixels in the column {settings.column}: square ones, or what decodeImage made",
         )
-    pixels = values.reshape(-1, *shape)
-    ids = training["id"].to_pylist()
-    copies = [_copy(training, image, pixels, ids, number, context) for number in range(1, image.copies + 1)]
-    return Outcome(pa.concat_tables([table, *copies]), augmented=training.num_rows * image.copies)
-
-
-def _copy(
-    training: pa.Table, image: AugmentImage, pixels: np.ndarray, ids: list[str], number: int, context: Context
-) -> pa.Table:
-    altered = alter(pixels, image, [_generator(context, key, number) for key in ids])
-    column = column_from(altered.reshape(len(ids), -1), training.schema.field(image.column).type)
-    renamed = with_column(
-        training, "id", pa.array([f"{key}#{number}" for key in ids], training.schema.field("id").type)
-    )
-    return with_column(renamed, image.column, column)
-
-
-def _generator(context: Context, key: str, number: int) -> np.random.Generator:
-    seed = blake2b(f"{context.seed}/{context.place}/{key}/{number}".encode(), digest_size=8).digest()
-    return np.random.Generator(np.random.SFC64(int.from_bytes(seed, "big")))
+    pixels = values.reshape(-1, prod(shape[:-2]), *shape[-2:])
+    return column_from(alter(pixels, settings, generators).reshape(len(values), -1), field.type)
 
 
 def alter(pixels: np.ndarray, settings: AugmentImage, generators: list[np.random.Generator]) -> np.ndarray:
-    """Images (n, height, width), each altered by its own generator, inside its own range of values."""
+    """Images (n, colours, height, width), each altered by its own generator, inside its own range of values."""
     draws = np.array([generator.uniform(-1.0, 1.0, 3) for generator in generators])
     shifts = np.rint(draws[:, :2] * settings.shift_pixels)
     angles = np.deg2rad(draws[:, 2] * settings.rotate_degrees)
-    low, high = pixels.min(axis=(1, 2), keepdims=True), pixels.max(axis=(1, 2), keepdims=True)
-    moved = _move(pixels, shifts, angles, low)
+    low, high = pixels.min(axis=(1, 2, 3), keepdims=True), pixels.max(axis=(1, 2, 3), keepdims=True)
+    moved = np.stack([_move(pixels[:, color], shifts, angles, low[:, 0]) for color in range(pixels.shape[1])], axis=1)
     if settings.noise:
         deviation = settings.noise * (high - low)
         moved = moved + deviation * np.array([generator.standard_normal(pixels.shape[1:]) for generator in generators])
-    altered: np.ndarray = np.clip(moved, low, high)
-    return altered
+    changed: np.ndarray = np.clip(moved, low, high)
+    return changed
 
 
 def _move(pixels: np.ndarray, shifts: np.ndarray, angles: np.ndarray, fill: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 
 from headrace_workers.data.quarantine import BadRecord
 from headrace_workers.data.steps.numbers import is_number
-from headrace_workers.data.steps.step import Context, Outcome, column_of
+from headrace_workers.data.steps.step import Context, Outcome, column_of, records_of
 
 SECOND = 1_000_000
 LAST = int(datetime(9999, 12, 31, tzinfo=UTC).timestamp()) * SECOND
@@ -98,6 +98,6 @@ def apply(table: pa.Table, column: str, context: Context) -> tuple[Outcome, np.n
             record,
             column,
         )
-        for key, record in zip(ids, table.take(rows).to_pylist(), strict=True)
+        for key, record in zip(ids, records_of(table, rows), strict=True)
     )
     return Outcome(table.filter(pa.array(readable)), bad), times[readable]

@@ -4,7 +4,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from headrace_workers.data.quarantine import BadRecord
 from headrace_workers.faults import RunFault
@@ -107,3 +109,16 @@ def with_column(table: pa.Table, name: str, values: pa.Array | pa.ChunkedArray) 
         return table.append_column(name, values)
     index = table.column_names.index(name)
     return table.set_column(index, pa.field(name, values.type, metadata=table.schema.field(index).metadata), values)
+
+
+def records_of(table: pa.Table, rows: Sequence[int] | np.ndarray) -> list[dict[str, Any]]:
+    """Rows as the quarantine may have them: of encoded bytes, which may be millions, only their number."""
+    taken = table.take(pa.array(rows, pa.int64()))
+    for name in taken.column_names:
+        kind = taken.schema.field(name).type
+        if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
+            sizes = pc.binary_length(taken[name]).to_pylist()
+            said = [None if size is None else f"[{size} bytes]" for size in sizes]
+            taken = taken.set_column(taken.column_names.index(name), name, pa.array(said, pa.string()))
+    found: list[dict[str, Any]] = taken.to_pylist()
+    return found

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from headrace.api.steps import ColumnRule, Validate
 from headrace_workers.data.quarantine import BadRecord
 from headrace_workers.data.steps.numbers import is_list, is_number
-from headrace_workers.data.steps.step import WITHHELD, Context, Outcome, column_of, with_column
+from headrace_workers.data.steps.step import WITHHELD, Context, Outcome, column_of, records_of, with_column
 from headrace_workers.faults import RunFault
 
 ALONE = Context("validate")
@@ -40,7 +40,7 @@ def apply(table: pa.Table, settings: Validate, context: Context = ALONE) -> Outc
         return Outcome(checked)
     rows = sorted(broken)
     ids = table["id"].take(rows).to_pylist() if "id" in table.column_names else [f"row {row + 1}" for row in rows]
-    records = table.take(rows).to_pylist()
+    records = records_of(table, rows)
     bad = tuple(
         BadRecord(context.place, code, message, f"record {key}", record, column)
         for (column, code, message), key, record in zip((broken[row] for row in rows), ids, records, strict=True)

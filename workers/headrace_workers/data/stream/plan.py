@@ -13,7 +13,7 @@ from headrace_workers.data.steps.open_windows import measured_columns
 from headrace_workers.faults import RunFault
 
 DROPPING = ("validate_", "filter")
-NOT_YET = ("augment", "embed", "scale", "tokenize")
+NOT_YET = ("augment", "decode_image", "decode_sound", "embed", "scale", "sound_features", "tokenize")
 AFTER_EQUAL, AFTER_WINDOW, AFTER_DETECT = range(3)
 """The groups of steps that wait for the head."""
 
