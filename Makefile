@@ -81,7 +81,7 @@ bench-compression: $(BENCH) ## Time every way for gradients to travel against pl
 bench-auto: $(BENCH) ## See whether auto takes the fastest way, on networks of four speeds (root; an hour).
 	@$(BIN)/python hack/bench/bench_auto.py
 
-bench-data: $(BENCH) ## Redact 10,000 rows of many countries, and find near duplicates in 1 GB, beside peers that are installed (10 min).
+bench-data: $(BENCH) ## Redaction, near duplicates in 1 GB and cleaning beside peers that are installed, and 10 GB through 2 GiB of memory (half an hour, 30 GB of disk, root).
 	@$(BIN)/python hack/bench/bench_data.py
 
 bench-stream: $(FULL) ## A Stream on a real Kafka broker: messages a second beside Quix Streams, and how late alerts are.
