@@ -55,7 +55,9 @@ class PieceWriter:
         self._rows = 0
 
     def add(self, table: pa.Table) -> None:
-        """Takes a batch; writes a part once enough are held."""
+        """Takes a batch; writes a part once enough are held, or where the columns of what comes are others."""
+        if self._held and self._held[0].schema != table.schema:
+            self._flush()
         self._held.append(table)
         self._held_bytes += table.nbytes
         self._rows += table.num_rows
