@@ -19,6 +19,7 @@ from headrace.api.run_report import (
     Progress,
     RaisedAlerts,
     Records,
+    Replay,
     RolledBack,
     Straggler,
     StreamProgress,
@@ -130,6 +131,7 @@ class DataPipelineStatus(RunStatus):
     schedule: Annotated[ScheduleStatus | None, Field(description="Where the schedule is.")] = None
     dataset: Annotated[DatasetVersion | None, Field(description="The newest finished version.")] = None
     records: Annotated[Records | None, Field(description="Where every record went.")] = None
+    replay: Annotated[Replay | None, Field(description="What became of repaired records.")] = None
     stream: Annotated[StreamProgress | None, Field(description="How far a Stream is.")] = None
     alerts: Annotated[RaisedAlerts | None, Field(description="What alerts a Stream raised.")] = None
 

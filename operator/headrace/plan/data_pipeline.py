@@ -31,7 +31,12 @@ def _workers(pipeline: DataPipeline) -> Workers:
 
 
 def _shown(report: RunReport) -> dict[str, Any]:
-    found: dict[str, Any] = {"records": report.records, "stream": report.stream, "alerts": report.alerts}
+    found: dict[str, Any] = {
+        "records": report.records,
+        "replay": report.replay,
+        "stream": report.stream,
+        "alerts": report.alerts,
+    }
     if report.stream:
         found["dataset"] = report.dataset
     return {name: value for name, value in found.items() if value is not None}

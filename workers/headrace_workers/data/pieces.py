@@ -28,6 +28,8 @@ class Manifest(Model):
     splits: dict[str, int] = {}
     classes: tuple[int | str, ...] | None = None
     collapsed: int = 0
+    replaced: tuple[str, ...] = ()
+    """Where the bad records came from whose places repaired ones took."""
     sizes: tuple[tuple[int, int], ...] = ()
     """Rows and bytes of each part that is a file of the table already."""
 

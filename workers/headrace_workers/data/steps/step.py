@@ -6,11 +6,12 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
+from headrace.api import quarantine_line
 from headrace_workers.data.quarantine import BadRecord
 from headrace_workers.faults import RunFault
 from headrace_workers.preprocessing import FittedStep
 
-WITHHELD = "[withheld]"
+WITHHELD = quarantine_line.WITHHELD
 """What stands where a private value would."""
 
 
