@@ -15,6 +15,8 @@ from headrace.api.base import Model
 
 WITHHELD = "[withheld]"
 """What stands where a private value would."""
+RECORD = "record "
+"""What the source of a record begins with that is known by its id."""
 WHOLE = ""
 """The name, among what is hidden, of a record whose columns could not be told apart."""
 
@@ -36,6 +38,7 @@ class QuarantineLine(Model):
             description="The columns, as an object or as its JSON text; or the line of the source as it stood there."
         ),
     ]
+    at: Annotated[str, Field(description="The message that it was, as topic/partition/offset.")] = ""
     version: Annotated[
         str, Field(description="What the file was that holds it: another digest is another content, with other lines.")
     ] = ""
@@ -54,6 +57,11 @@ class QuarantineLine(Model):
         except (ValueError, RecursionError):
             return None
         return found if isinstance(found, dict) else None
+
+    @property
+    def place(self) -> str:
+        """Where the record came from, or its id: the same for all that became of one message."""
+        return self.at or self.source.removeprefix(RECORD)
 
     @property
     def digest(self) -> str:

@@ -19,7 +19,8 @@ FOLDER = "quarantine"
 class BadRecord:
     """One record that could not go on: its columns, or what stood in the source where they could not be told apart.
 
-    `column` is the one whose value was wrong; `hidden` are those that do not show what the record has.
+    `column` is the one whose value was wrong; `hidden` are those that do not show what the record has. `at` is the
+    message that it was.
     """
 
     stage: str
@@ -29,6 +30,7 @@ class BadRecord:
     record: str | Mapping[str, Any]
     column: str = ""
     hidden: tuple[str, ...] = ()
+    at: str = ""
 
     def line(self, version: str = "") -> bytes:
         """The record as one line of the quarantine; `version` is that of the file it came from."""
@@ -42,6 +44,8 @@ class BadRecord:
             "source": self.position,
             "record": record,
         }
+        if self.at:
+            fields["at"] = self.at
         if version:
             fields["version"] = version
         if self.hidden:

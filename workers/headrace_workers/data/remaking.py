@@ -47,7 +47,7 @@ class _Unfit(ValueError):
 def remade(source: Source, shard: Shard, schema: pa.Schema, repaired: Sequence[Repaired]) -> Batch:
     """The records as one batch; `schema` is that of what was read beside them, in whose columns typed sources are."""
     if source.files and source.files.format is FileFormat.JSON_LINES:
-        return _of_json(repaired)
+        return _of_json(repaired, schema.names)
     form = source.files.format if source.files else FileFormat.PARQUET
     columns: Callable[[QuarantineLine], Row] = _typed
     types = {each.name: each for each in schema}
@@ -71,13 +71,18 @@ def remade(source: Source, shard: Shard, schema: pa.Schema, repaired: Sequence[R
     return Batch(_identified(table, [each.id for each, _ in good]), tuple(bad))
 
 
-def _of_json(repaired: Sequence[Repaired]) -> Batch:
+def _of_json(repaired: Sequence[Repaired], known: Sequence[str]) -> Batch:
     texts = (
-        (place, (each.line.record if isinstance(each.line.record, str) else json.dumps(each.line.record)).encode())
+        (
+            place,
+            (each.line.record if isinstance(each.line.record, str) else json.dumps(each.line.record)).encode(
+                "utf-8", "surrogatepass"
+            ),
+        )
         for place, each in enumerate(repaired)
     )
     good, bad = decoded(texts, lambda place: repaired[place].line.source)
-    rows = [_without_made(row) for _, row in good]
+    rows = [without_made(row, known) for _, row in good]
     names = list(dict.fromkeys(name for row in rows for name in row))
     table = pa.table(
         {name: column_of_values([row.get(name) for row in rows]) for name in names} or {"_": pa.nulls(len(rows))}
@@ -95,8 +100,9 @@ def _identified(table: pa.Table, made: Sequence[str]) -> pa.Table:
     return table.remove_column(place).add_column(0, "id", given)
 
 
-def _without_made(row: Row) -> Row:
-    return {name: value for name, value in row.items() if name not in MADE_BY_STEPS}
+def without_made(row: Row, known: Sequence[str]) -> Row:
+    """The record without what steps add, unless the source has a column that is called so."""
+    return {name: value for name, value in row.items() if name in known or name not in MADE_BY_STEPS}
 
 
 def _typed(line: QuarantineLine) -> Row:
@@ -152,5 +158,5 @@ def _value(name: str, value: Any, kind: pa.DataType) -> pa.Array:
         if isinstance(value, str) and not pa.types.is_string(kind):
             return pa.array([value]).cast(kind)
         return pa.array([value], kind)
-    except (pa.ArrowException, TypeError, OverflowError):
+    except (pa.ArrowException, TypeError, ValueError, OverflowError):
         raise _Unfit("WrongType", f"column {name} holds {kind}, and not what the repaired record has") from None

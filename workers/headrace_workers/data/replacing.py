@@ -11,13 +11,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from headrace.api.data_pipeline import Source
-from headrace.api.quarantine_line import QuarantineLine
+from headrace.api.quarantine_line import RECORD, QuarantineLine
 from headrace_workers.data.remaking import Repaired, remade
 from headrace_workers.data.repairs import Repairs
 from headrace_workers.data.sources.shard import Batch, Shard
-
-RECORD = "record "
-"""What the place of a record begins with that is known by its id."""
 
 
 @dataclass
