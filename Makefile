@@ -96,7 +96,7 @@ bench-scale: $(FAST) ## Run 1,000 TrainJobs to their end on that cluster, and se
 soak: $(FAST) ## Make, end and delete TrainJobs on that cluster for half an hour, and see that the operator does not grow.
 	@$(BIN)/python hack/bench/bench_scale.py --jobs 50 --minutes 30
 
-soak-data: $(FULL) ## Kill all processes of pipelines at 50 seeded moments, from files and from a real Kafka broker (15 min).
+soak-data: $(FULL) ## Kill all processes of pipelines at 50 seeded moments, from files and from a real Kafka broker (8 min).
 	@$(BIN)/python hack/bench/soak_data.py
 
 simulate: $(FAST) ## Run 20,000 seeds of the simulated cluster.

@@ -70,6 +70,20 @@ def test_a_batch_runs_again_with_all_that_was_repaired(tmp_path, monkeypatch, ca
     assert (len(world.ran), "0 repaired records to replay (2 replayed before)" in capsys.readouterr().out) == (2, True)
 
 
+def test_what_a_pattern_declares_stays(tmp_path, monkeypatch) -> None:
+    """Repairs that lie behind an address of the user's own are among those of the next run."""
+    declares = {"quarantine": {"repaired": {"uri": f"file:{tmp_path}/own/*.jsonl"}}}
+    world = World(tmp_path, monkeypatch, declares)
+    world.write("own/a.jsonl", GOOD[:1])
+    world.write("run-1/quarantine/000-000000-0000.jsonl", LINES[1:])
+    assert world.replay(world.write("two.jsonl", GOOD[1:])) == 0
+    assert declared(world.ran[0]) == GOOD
+    world.write("own/b.jsonl", [{"record": 1}])
+    world.pipeline = build(Kind.DATA_PIPELINE, "shop", declares, storage=f"file://{world.run}")
+    with pytest.raises(Sentence, match=r"a line of .*b\.jsonl has a wrong field"):
+        world.replay(tmp_path / "two.jsonl")
+
+
 def test_a_run_that_was_cut_off_goes_on(tmp_path, monkeypatch) -> None:
     """The edit is there already: the same command runs what is not finished."""
     world = World(tmp_path, monkeypatch)

@@ -98,6 +98,10 @@ def parsed(text: bytes) -> QuarantineLine:
         raise NotALine("is nested too deeply") from None
     except ValueError as error:
         raise NotALine(f"is not JSON ({error})") from None
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise NotALine("holds half of a character") from None
     if not isinstance(value, dict):
         raise NotALine("is no JSON object; each line has source and record, as the quarantine's lines do")
     try:

@@ -5,13 +5,13 @@ A Batch runs again with them, as its spec declares then. A running Stream finds 
 
 import hashlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from headrace.api.data_pipeline import Mode, Quarantine, Repaired
 from headrace.api.meta import Kind
 from headrace.api.objects import DataPipeline
-from headrace.api.quarantine_line import QuarantineLine
+from headrace.api.quarantine_line import NotALine, QuarantineLine
 from headrace.cli.errors import REFUSED, Sentence
 from headrace.cli.references import find_key, spell
 from headrace.cli.repairing import Repairing, compared, left_of, lines_of
@@ -32,9 +32,9 @@ def replay(state_dir: Path, name: str, file: Path | None, export: Path | None, c
     if file and export:
         raise Sentence("name a file to replay, or one to --export to; not both", REFUSED)
     pipeline = _pipeline(state_dir, name)
-    quarantine = _lines_in(_path(pipeline.status.storage or "") / "quarantine")
+    quarantine = _quarantine(pipeline)
     if file is None:
-        given = _lines_in(_given_at(pipeline)) if pipeline.spec.mode == Mode.STREAM else []
+        given = _given(pipeline) if pipeline.spec.mode == Mode.STREAM else []
         _export(name, left_of(quarantine, given), export)
         return 0
     found = _compared(pipeline, file, quarantine)
@@ -67,9 +67,26 @@ def _path(uri: str) -> Path:
     return Path("/" + uri.removeprefix("file:").lstrip("/"))
 
 
-def _lines_in(path: Path) -> list[QuarantineLine]:
-    files = [path] if path.is_file() else sorted(path.glob("*.jsonl"))
-    return [line for each in files for line in lines_of(each.read_bytes().splitlines())]
+def _lines_in(files: Iterable[Path]) -> list[QuarantineLine]:
+    found: list[QuarantineLine] = []
+    for file in sorted(files):
+        try:
+            found += lines_of(file.read_bytes().splitlines())
+        except NotALine as why:
+            raise Sentence(f"a line of {file} {why}; correct that file first", REFUSED) from None
+    return found
+
+
+def _quarantine(pipeline: DataPipeline) -> list[QuarantineLine]:
+    return _lines_in((_path(pipeline.status.storage or "") / "quarantine").glob("*.jsonl"))
+
+
+def _given(pipeline: DataPipeline) -> list[QuarantineLine]:
+    """The repaired records that were given before: of all files where a run looks for them."""
+    where = _given_at(pipeline)
+    if "*" in str(where):
+        return _lines_in(Path("/").glob(str(where).lstrip("/")))
+    return _lines_in([where] if where.is_file() else (path for path in where.rglob("*.jsonl") if path.is_file()))
 
 
 def _given_at(pipeline: DataPipeline) -> Path:
@@ -97,7 +114,7 @@ def _compared(pipeline: DataPipeline, file: Path, quarantine: Sequence[Quarantin
         texts = file.read_bytes().splitlines()
     except OSError as error:
         raise Sentence(f"{file} cannot be read: {error.strerror}", REFUSED) from None
-    given = _lines_in(_given_at(pipeline))
+    given = _given(pipeline)
     left = left_of(quarantine, given) if pipeline.spec.mode == Mode.STREAM else quarantine
     found = compared(str(file), texts, left, given)
     if found.problems:
@@ -136,7 +153,7 @@ def _give(pipeline: DataPipeline, lines: Sequence[QuarantineLine], folder: Path)
 def _edited(state_dir: Path, pipeline: DataPipeline, lines: Sequence[QuarantineLine]) -> DataPipeline:
     """The pipeline with these lines and those that it had; a newer repair of a record takes an older one's place."""
     declared = pipeline.spec.quarantine.repaired
-    before = _lines_in(_given_at(pipeline)) if declared else []
+    before = _given(pipeline) if declared else []
     merged = {line.source: line for line in (*before, *lines)}
     folder = state_dir.absolute() / "storage" / pipeline.metadata.namespace / "repaired" / pipeline.metadata.name
     uri = f"file://{_written(folder, list(merged.values()))}"

@@ -92,7 +92,14 @@ def _started(run: Run, module: str) -> "subprocess.Popen[bytes]":
         environment.POD_NAME: module.rpartition(".")[2],
         environment.PORT_REPORT: str(run.report_port if module == HEAD else free_port()),
     }
-    return subprocess.Popen([sys.executable, "-m", module], env={**run.environment, **more}, start_new_session=True)
+    with (run.folder / f"{module}.log").open("ab") as log:
+        return subprocess.Popen(
+            [sys.executable, "-m", module],
+            env={**run.environment, **more},
+            start_new_session=True,
+            stdout=log,
+            stderr=log,
+        )
 
 
 @contextmanager

@@ -48,6 +48,7 @@ def test_a_folder_of_files_says_each_place_once(tmp_path: Path) -> None:
         ('{"source": "record a", "record": 5}', "has a wrong field record"),
         ('{"source": "record a", "record": NaN}', "is not JSON"),
         ("[" * 100_000, "is nested too deeply"),
+        ('{"source": "record a", "record": {"x": "\\ud800"}}', "holds half of a character"),
     ],
 )
 def test_lines_that_are_none(tmp_path: Path, text: str, words: str) -> None:

@@ -155,8 +155,39 @@ def _value(name: str, value: Any, kind: pa.DataType) -> pa.Array:
     if name == "id" and value is not None and not isinstance(value, str):
         value = json.dumps(value)
     try:
-        if isinstance(value, str) and not pa.types.is_string(kind):
-            return pa.array([value]).cast(kind)
-        return pa.array([value], kind)
+        return _exact(value, kind)
     except (pa.ArrowException, TypeError, ValueError, OverflowError):
         raise _Unfit("WrongType", f"column {name} holds {kind}, and not what the repaired record has") from None
+
+
+def _exact(value: Any, kind: pa.DataType) -> pa.Array:
+    """The value as that type, or an error where it would become another one."""
+    if value is None:
+        return pa.nulls(1, kind)
+    if _has_bytes(kind) or _has_others(value, kind) or isinstance(value, bool) != pa.types.is_boolean(kind):
+        # JSON has no bytes: what the quarantine shows of them is not what they were. Of objects Arrow drops what it does not know.
+        raise ValueError
+    try:
+        # By way of the value's own type: made as an integer at once, 1.5 would become 1.
+        return pa.array([value]).cast(kind)
+    except pa.ArrowException:
+        found = pa.array([value], kind)
+        if found[0].as_py() != value:
+            raise
+        return found
+
+
+def _has_bytes(kind: pa.DataType) -> bool:
+    if pa.types.is_nested(kind):
+        return any(_has_bytes(kind.field(place).type) for place in range(kind.num_fields))
+    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind))
+
+
+def _has_others(value: Any, kind: pa.DataType) -> bool:
+    """Whether an object in the value has a field that the type has not."""
+    if isinstance(value, dict) and pa.types.is_struct(kind):
+        known = {field.name: field.type for field in kind}
+        return any(name not in known or _has_others(each, known[name]) for name, each in value.items())
+    return (
+        isinstance(value, list) and hasattr(kind, "value_type") and any(_has_others(e, kind.value_type) for e in value)
+    )

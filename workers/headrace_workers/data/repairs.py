@@ -1,7 +1,8 @@
 """Records of the quarantine that somebody has repaired, as a pipeline declares them, checked before anything is read.
 
 A line that cannot be right, or that names the same place as another with another record, fails the run with its place:
-which of two a person meant is not for us to guess.
+which of two a person meant is not for us to guess. What is said of them has the form of no private data: lines that people
+write may name records as no quarantine would.
 """
 
 import json
@@ -15,6 +16,7 @@ import fsspec
 from headrace.api.data_pipeline import DataPipelineSpec, FileFormat, Files, Source
 from headrace.api.quarantine_line import NotALine, QuarantineLine, digest, hidden_words, numbered, parsed
 from headrace.api.run_report import Replay
+from headrace_workers.data.privacy import quiet
 from headrace_workers.data.sources import files
 from headrace_workers.data.sources.shard import Shard
 from headrace_workers.faults import RunFault
@@ -69,7 +71,9 @@ def declared(spec: DataPipelineSpec) -> Repairs:
             if earlier.digest != line.digest:
                 raise RunFault(
                     "RepairsContradict",
-                    f"{place} and {places[line.source]} repair {line.source} in different ways; keep one of them",
+                    quiet(
+                        f"{place} and {places[line.source]} repair {line.source} in different ways; keep one of them"
+                    ),
                 )
             places.setdefault(line.source, place.removeprefix(f"{FIELD} "))
     return Repairs(found)
@@ -84,14 +88,14 @@ def replayed(repairs: Repairs, taken: Sequence[str]) -> Replay | None:
     if twice:
         raise RunFault(
             "RepairsAmbiguous",
-            f"{FIELD}: the source has {counted[twice]} records that are called {twice}, so that nobody can tell which one is repaired; "
+            f"{FIELD}: the source has {counted[twice]} records that are called {quiet(twice)}, so that nobody can tell which one is repaired; "
             f"take it out of the repaired records, or give the source's records ids of their own",
         )
     left = [name for name in repairs.lines if name not in counted]
     for name in left[:MOST_NAMED]:
-        logger.warning("the repaired record of %s took no place", name)
+        logger.warning("the repaired record of %s took no place", quiet(name))
     problem = (
-        f"{left[0]} is not in the source, or its file has changed since it was quarantined; repair what is in the quarantine now"
+        f"{quiet(left[0])} is not in the source, or its file has changed since it was quarantined; repair what is in the quarantine now"
         if left
         else ""
     )
@@ -118,7 +122,7 @@ def _parsed(text: bytes, place: str) -> QuarantineLine:
     try:
         line = parsed(text)
     except NotALine as why:
-        raise RunFault("RepairsMalformed", f"{place} {why}") from None
+        raise RunFault("RepairsMalformed", quiet(f"{place} {why}")) from None
     if line.still_hidden:
-        raise RunFault("RepairsHidden", f"{place}: {hidden_words(line)}")
+        raise RunFault("RepairsHidden", quiet(f"{place}: {hidden_words(line)}"))
     return line

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from headrace.api.quarantine_line import NotALine, QuarantineLine, hidden_words, parsed
 from headrace.api.run_report import Replay
 from headrace_workers.data import quarantine, repairs
+from headrace_workers.data.privacy import quiet
 from headrace_workers.data.sources.shard import Shard
 from headrace_workers.data.stream.replayed import Replayed
 from headrace_workers.storage import Folder
@@ -77,7 +78,9 @@ class RepairedRecords:
         if not self._lines and not problems:
             return Found()
         given = len(self._lines) + len(self._wrong)
-        return Found(tuple(taken), Replay(given=given, refused=len(problems), problem=(problems or [""])[0][:512]))
+        return Found(
+            tuple(taken), Replay(given=given, refused=len(problems), problem=quiet((problems or [""])[0])[:512])
+        )
 
     def _read(self) -> None:
         """Reads all files if they are others than at the last look."""
