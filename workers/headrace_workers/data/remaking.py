@@ -9,6 +9,7 @@ import io
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import fsspec
@@ -53,7 +54,7 @@ def remade(source: Source, shard: Shard, schema: pa.Schema, repaired: Sequence[R
     types = {each.name: each for each in schema}
     if form is FileFormat.CSV:
         header = _header(shard) if any(each.line.columns is None for each in repaired) else []
-        columns = lambda line: _csv(line, header)  # noqa: E731
+        columns = partial(_csv, header=header)
     elif form is FileFormat.TEXT:
         columns = _text
     good: list[tuple[Repaired, dict[str, pa.Array]]] = []
@@ -72,15 +73,7 @@ def remade(source: Source, shard: Shard, schema: pa.Schema, repaired: Sequence[R
 
 
 def _of_json(repaired: Sequence[Repaired], known: Sequence[str]) -> Batch:
-    texts = (
-        (
-            place,
-            (each.line.record if isinstance(each.line.record, str) else json.dumps(each.line.record)).encode(
-                "utf-8", "surrogatepass"
-            ),
-        )
-        for place, each in enumerate(repaired)
-    )
+    texts = ((place, _text_of(each.line)) for place, each in enumerate(repaired))
     good, bad = decoded(texts, lambda place: repaired[place].line.source)
     rows = [without_made(row, known) for _, row in good]
     names = list(dict.fromkeys(name for row in rows for name in row))
@@ -89,6 +82,11 @@ def _of_json(repaired: Sequence[Repaired], known: Sequence[str]) -> Batch:
     )
     table = table if names else table.select([])
     return Batch(_identified(table, [repaired[place].id for place, _ in good]), tuple(bad))
+
+
+def _text_of(line: QuarantineLine) -> bytes:
+    text = line.record if isinstance(line.record, str) else json.dumps(line.record)
+    return text.encode("utf-8", "surrogatepass")
 
 
 def _identified(table: pa.Table, made: Sequence[str]) -> pa.Table:

@@ -37,9 +37,7 @@ def replaced(
             yield batch
             continue
         yield left
-        for _ in lines:
-            if not taken:
-                break
+        while taken:
             done.sources.extend(each.line.source for each in taken)
             # Each line is used once for one record: a chain of repairs of repaired ones ends.
             lines_left = {name: line for name, line in lines.items() if name not in done.sources}
@@ -70,5 +68,7 @@ def _split(batch: Batch, lines: dict[str, QuarantineLine]) -> tuple[Batch, list[
 
 def _id_of(position: str) -> str:
     """The id that a record has which gives itself none: `file a.csv line 7` is a.csv:7."""
-    name, _, number = position.removeprefix(RECORD).removeprefix("file ").rpartition(" line ")
-    return f"{name}:{number}" if name else number
+    if position.startswith(RECORD):
+        return position.removeprefix(RECORD)
+    name, _, number = position.removeprefix("file ").rpartition(" line ")
+    return f"{name}:{number}"
