@@ -143,6 +143,29 @@ def test_lines_that_are_none_are_told(tmp_path: Path) -> None:
     assert stream.state.records.replayed == 1
 
 
+@pytest.mark.usefixtures("given_keys")
+def test_what_is_hidden_never_lands(tmp_path: Path) -> None:
+    """A repaired record gives hidden values anew, its id too, and is hidden as any other; until then it is refused."""
+    key = {"secret": "privacy", "id": "one"}
+    hashes = {"hash": {"columns": ["id", "name"], "key": key}}
+    messages: dict[str, list[Any]] = {"t/0": [{"id": f"i{n}", "name": f"n{n}", "value": n - 1} for n in range(4)]}
+    spec = spec_of(SOURCE, hashes, STEPS[0], quarantine={"maxFraction": 1})
+    place = Place(tmp_path)
+    run(place, read=4, spec=spec, messages=messages)
+    (line,) = place.bad()
+    assert (sorted(line["hidden"]), line["at"]) == (["id", "name", "value"], "t/0/0")
+    give(place, [line | {"record": columns(line) | {"value": 5, "id": "i0"}}])
+    stream = run(place, read=4, refused=1, spec=spec, messages=messages)
+    assert stream.replay is not None
+    assert "does not have the value of name but what hides it" in stream.replay.problem
+    give(place, [line | {"record": {"value": 5, "id": "i0", "name": "n1"}}])
+    assert run(place, read=4, taken=1, spec=spec, messages=messages).state.records == Records(
+        read=4, written=4, replayed=1
+    )
+    rows = {row["value"]: row for row in place.rows.to_pylist()}
+    assert rows[5]["name"] == rows[0]["name"] != "n1"
+
+
 def test_equal_ones_and_new_columns(tmp_path: Path) -> None:
     """A repaired record may equal one that came meanwhile, and bring a column."""
     place = Place(tmp_path)
