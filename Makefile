@@ -13,7 +13,7 @@ BENCH := $(VENV)/.bench
 export RAY_USAGE_STATS_ENABLED := 0
 export UV_COMPILE_BYTECODE := 1
 
-.PHONY: help cluster-up cluster-down images kind quickstart test test-fast test-long test-gpu test-kube test-cluster test-crash bench-operator bench-auto bench-compression bench-data bench-elastic bench-scale bench-stream soak simulate check lint types layers generate requirements golden clean
+.PHONY: help cluster-up cluster-down images kind quickstart test test-fast test-long test-gpu test-kube test-cluster test-crash bench-operator bench-auto bench-compression bench-data bench-elastic bench-scale bench-stream soak soak-data simulate check lint types layers generate requirements golden clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -95,6 +95,9 @@ bench-scale: $(FAST) ## Run 1,000 TrainJobs to their end on that cluster, and se
 
 soak: $(FAST) ## Make, end and delete TrainJobs on that cluster for half an hour, and see that the operator does not grow.
 	@$(BIN)/python hack/bench/bench_scale.py --jobs 50 --minutes 30
+
+soak-data: $(FULL) ## Kill all processes of pipelines at 50 seeded moments, from files and from a real Kafka broker (8 min).
+	@$(BIN)/python hack/bench/soak_data.py
 
 simulate: $(FAST) ## Run 20,000 seeds of the simulated cluster.
 	@$(BIN)/python hack/simulate --seeds 20000

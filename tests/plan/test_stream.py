@@ -8,7 +8,7 @@ import pytest
 
 from headrace.api.artifacts import DatasetVersion
 from headrace.api.objects import DataPipeline
-from headrace.api.run_report import RaisedAlert, RaisedAlerts, Records, StreamProgress
+from headrace.api.run_report import RaisedAlert, RaisedAlerts, Records, Replay, StreamProgress
 from headrace.api.status import Incident, Phase
 from headrace.plan import labels
 from headrace.plan.conditions import find, holds
@@ -50,6 +50,23 @@ def test_alerts_are_told_for_some_minutes() -> None:
     quiet = plan(replace(seen, object=running(alerts=raised)), NOW + timedelta(seconds=301)).status
     silent = find(quiet.conditions, "Alerting")
     assert (silent.status, silent.message) == ("False", "no alert for 5 minutes; 3 before")
+
+
+def test_what_became_of_repaired_records_is_told() -> None:
+    """That each took a bad one's place, or how many did not and why the first one; nothing before there are any."""
+    said = [
+        find(plan(observed(running(), telling(replay=replay), pod()), NOW).status.conditions, "Replayed")
+        for replay in (None, Replay(given=3), Replay(given=3, refused=1, problem="record a was replayed already"))
+    ]
+    assert [(each.status, each.reason) if each else None for each in said] == [
+        None,
+        ("True", "Replayed"),
+        ("False", "NotReplayed"),
+    ]
+    assert (
+        said[2].message
+        == "1 of 3 repaired records took no bad record's place; the first: record a was replayed already"
+    )
 
 
 @pytest.mark.parametrize(

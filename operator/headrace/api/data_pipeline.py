@@ -162,6 +162,18 @@ class Sink(OneOf):
     iceberg: Annotated[Table | None, Field(description="An Iceberg table.")] = None
 
 
+class Repaired(Model):
+    """Records of the quarantine that somebody has repaired."""
+
+    uri: Annotated[
+        Uri,
+        Field(
+            description="A file, a folder, or a pattern with *, of JSON lines as the quarantine has them: source as it stands there, and the repaired record."
+        ),
+    ]
+    rules = (NO_CREDENTIALS,)
+
+
 class Quarantine(Model):
     """What happens to bad records."""
 
@@ -171,6 +183,12 @@ class Quarantine(Model):
             description="The share of bad records from which on the run fails; of a Stream, of the last 10,000 records."
         ),
     ] = 0.05
+    repaired: Annotated[
+        Repaired | None,
+        Field(
+            description="Repaired records, each of which takes the place of the bad one: of a Batch while it is read, of a Stream once they lie there. Absent, a Stream looks into the folder repaired of its run's storage."
+        ),
+    ] = None
 
 
 class Webhook(Model):

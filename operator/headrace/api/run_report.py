@@ -125,9 +125,24 @@ class Records(Model):
     quarantined: Annotated[int, Field(ge=0, description="Bad records in the quarantine.")] = 0
     late: Annotated[int, Field(ge=0, description="Records that came too late, in the quarantine's folder late.")] = 0
     held: Annotated[int, Field(ge=0, description="Records that wait in windows which are still open.")] = 0
+    replayed: Annotated[
+        int,
+        Field(
+            ge=0,
+            description="Repaired records of the quarantine that took the place of bad ones; they count as any other, too.",
+        ),
+    ] = 0
     dropped_windows: Annotated[
         int, Field(ge=0, description="Rows of windows that a later step dropped; the records in them count as written.")
     ] = 0
+
+
+class Replay(Model):
+    """What became of the repaired records that a pipeline was given."""
+
+    given: Annotated[int, Field(ge=0, description="Repaired records that were given.")] = 0
+    refused: Annotated[int, Field(ge=0, description="Those that took no bad record's place.")] = 0
+    problem: Annotated[str, Field(max_length=512, description="Why the first of these did not, in a sentence.")] = ""
 
 
 class StageRate(Model):
@@ -263,6 +278,7 @@ class RunReport(Model):
     traffic: Traffic | None = None
     records: Records | None = None
     batch: BatchProgress | None = None
+    replay: Replay | None = None
     stream: StreamProgress | None = None
     alerts: RaisedAlerts | None = None
     checkpoint: CheckpointReference | None = None

@@ -20,6 +20,7 @@ from headrace.api.run_report import (
     Progress,
     RaisedAlerts,
     Records,
+    Replay,
     RolledBack,
     Straggler,
     StreamProgress,
@@ -132,6 +133,7 @@ class DataPipelineStatus(RunStatus):
     dataset: Annotated[DatasetVersion | None, Field(description="The newest finished version.")] = None
     records: Annotated[Records | None, Field(description="Where every record went.")] = None
     batch: Annotated[BatchProgress | None, Field(description="How fast a Batch is, or was.")] = None
+    replay: Annotated[Replay | None, Field(description="What became of repaired records.")] = None
     stream: Annotated[StreamProgress | None, Field(description="How far a Stream is.")] = None
     alerts: Annotated[RaisedAlerts | None, Field(description="What alerts a Stream raised.")] = None
 

@@ -158,6 +158,31 @@ def logs(
 
 
 @app.command()
+def replay(
+    ctx: typer.Context,
+    name: Name,
+    file: Annotated[
+        Path | None, typer.Argument(metavar="[FILE]", help="Lines of the quarantine with repaired records.")
+    ] = None,
+    state_dir: StateDir = DEFAULT_STATE_DIR,
+    context: Context = None,
+    namespace: Namespace = None,
+    export: Annotated[
+        Path | None, typer.Option("--export", metavar="FILE", help="Write the lines to repair here.")
+    ] = None,
+) -> None:
+    """Put repaired records of a pipeline's quarantine into its table; without a file, print what to repair."""
+    from headrace.cli import replay as replaying
+
+    if target_of(ctx, context, namespace):
+        from headrace.cli.errors import REFUSED, Sentence
+
+        raise Sentence(replaying.ON_A_CLUSTER, REFUSED)
+    command = shlex.join(["headrace", *sys.argv[1:]])
+    raise typer.Exit(replaying.replay(state_dir, name, file, export, command))
+
+
+@app.command()
 def delete(
     ctx: typer.Context,
     names: Annotated[

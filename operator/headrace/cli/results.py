@@ -39,7 +39,9 @@ def _dataset(dataset: DatasetVersion | None, records: Records | None) -> str:
     splits = " + ".join(f"{count(dataset.splits[name])} {name}" for name in sorted(dataset.splits))
     facts = [f"{count(dataset.records)} records" + (f" ({splits})" if splits else "")]
     if records:
-        left_out = {name: getattr(records, name) for name in ("filtered", "duplicates", "quarantined", "late")}
+        left_out = {
+            name: getattr(records, name) for name in ("filtered", "duplicates", "quarantined", "late", "replayed")
+        }
         facts += [f"{count(number)} {name}" for name, number in left_out.items() if number]
     return ", ".join(facts)
 

@@ -44,7 +44,12 @@ class RunOptions:
 def run(options: RunOptions) -> int:
     """Runs the manifests and returns the exit code."""
     manifests = accept(options.files, saved_objects(options.state_dir))
-    return asyncio.run(_run(options, [manifest.object for manifest in manifests]))
+    return run_objects(options, [manifest.object for manifest in manifests])
+
+
+def run_objects(options: RunOptions, resources: Sequence[HeadraceObject]) -> int:
+    """Runs objects that were accepted, and returns the exit code."""
+    return asyncio.run(_run(options, resources))
 
 
 async def _run(options: RunOptions, resources: Sequence[HeadraceObject]) -> int:

@@ -31,7 +31,7 @@ def _workers(pipeline: DataPipeline) -> Workers:
 
 
 def _shown(report: RunReport) -> dict[str, Any]:
-    found: dict[str, Any] = {name: getattr(report, name) for name in ("records", "batch", "stream", "alerts")}
+    found: dict[str, Any] = {name: getattr(report, name) for name in ("records", "replay", "batch", "stream", "alerts")}
     if report.stream:
         found["dataset"] = report.dataset
     return {name: value for name, value in found.items() if value is not None}

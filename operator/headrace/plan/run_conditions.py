@@ -59,6 +59,7 @@ def _facts(
     facts.extend(_straggling(observed, status))
     facts.extend(_rolled_back(status))
     facts.extend(_tracked(status))
+    facts.extend(_replayed(status))
     blocked = refused(observed.refusals)
     if blocked:
         facts.append(blocked)
@@ -143,6 +144,18 @@ def _alerting(status: RunStatus, now: datetime) -> Iterable[Fact]:
         yield Fact("Alerting", True, "AlertRaised", words[:1024])
     else:
         yield Fact("Alerting", False, "Quiet", f"no alert for {ALERTING_SECONDS // 60} minutes; {alerts.count} before")
+
+
+def _replayed(status: RunStatus) -> Iterable[Fact]:
+    """Whether each repaired record that was given took the place of a bad one."""
+    replay = status.replay if isinstance(status, DataPipelineStatus) else None
+    if not replay or not replay.given:
+        return
+    if replay.refused:
+        words = f"{replay.refused} of {replay.given} repaired records took no bad record's place; the first: {replay.problem}"
+        yield Fact("Replayed", False, "NotReplayed", words)
+    else:
+        yield Fact("Replayed", True, "Replayed", f"{replay.given} repaired records took the places of bad ones")
 
 
 def _tracked(status: RunStatus) -> Iterable[Fact]:

@@ -11,7 +11,7 @@ from headrace.plan.values import Observed, Pod, PodPhase
 
 SHOWN = frozenset({
     "stage", "workers", "progress", "percent", "metrics", "curve", "traffic", "checkpoint", "progress_time", "report_time",
-    "records", "dataset", "batch", "stream", "alerts", "trials", "best_trial", "stragglers", "roll_backs", "rolled_back", "tracking", "conditions",
+    "records", "replay", "dataset", "batch", "stream", "alerts", "trials", "best_trial", "stragglers", "roll_backs", "rolled_back", "tracking", "conditions",
     "observed_generation",
 })  # fmt: skip
 """The fields of a status that only show what was seen; all others are decisions."""

@@ -67,6 +67,7 @@ EDITS: dict[Kind, list[Wire]] = {
         {"sink": {"parquet": {}}},
         {"workers": {"max": 8}},
         {"quarantine": {"maxFraction": 1}},
+        {"quarantine": {"repaired": {"uri": "s3://lake/repaired.jsonl"}}},
         {"eventTime": {"column": "at"}},
         {"streaming": {"commitMilliseconds": 1000}},
         {"alerts": []},

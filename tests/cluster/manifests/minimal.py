@@ -37,6 +37,7 @@ MINIMAL: dict[type[Model], Wire] = {
     data_pipeline.SampleSource: {"name": "Digits"},
     data_pipeline.Kafka: {"brokers": ["kafka:9092"], "topics": ["events"]},
     data_pipeline.Sql: {"url": {"name": "database", "key": "url"}, "query": "select * from t", "key": "id"},
+    data_pipeline.Repaired: {"uri": "s3://bucket/repaired"},
     steps.Step: {"split": {}},
     steps.Validate: {"columns": [{"name": "age"}]},
     steps.ColumnRule: {"name": "age"},

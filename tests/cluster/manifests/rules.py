@@ -6,7 +6,7 @@ from typing import get_args
 
 from headrace.api.base import Model, OneOf
 from headrace.api.credentials import NO_CREDENTIALS
-from headrace.api.data_pipeline import Alert, DataPipelineSpec, Files, Table, Webhook
+from headrace.api.data_pipeline import Alert, DataPipelineSpec, Files, Repaired, Table, Webhook
 from headrace.api.inference_endpoint import Canary, Replicas
 from headrace.api.job import Checkpoints
 from headrace.api.media import OTHER_COLUMN, DecodeImage, DecodeSound, SoundFeatures
@@ -185,6 +185,7 @@ EXAMPLES: dict[type[Model], dict[str, tuple[list[Wire], list[Wire]]]] = {
         ),
     },
     Table: ADDRESSES,
+    Repaired: ADDRESSES,
     DatasetTable: ADDRESSES,
     Checkpoints: ADDRESSES,
     Tracking: {"set mlflow, weightsAndBiases or both": ([MINIMAL[Tracking], {"weightsAndBiases": MINIMAL[WeightsAndBiases]}], [{}])},

@@ -113,6 +113,15 @@ def test_json_lines_and_text_go_the_whole_way(tmp_path: Path) -> None:
     assert prepare(pipeline(files(tmp_path / "raw", "Text")), tmp_path / "text").records.written == 2
 
 
+def test_a_file_may_bring_columns_late(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A column that only the second block of a file has is missing in the records of the first."""
+    monkeypatch.setattr("headrace_workers.data.sources.lines.BLOCK_BYTES", 1)
+    (tmp_path / "raw").mkdir()
+    (tmp_path / "raw" / "a.jsonl").write_text('{"a": 1}\n{"a": 2, "b": 0.5}\n{"b": 1.5}\n')
+    table = table_of(prepare(pipeline(files(tmp_path / "raw", "JsonLines")), tmp_path / "run"))
+    assert table.select(["a", "b"]).to_pylist() == [{"a": 1, "b": None}, {"a": 2, "b": 0.5}, {"a": None, "b": 1.5}]
+
+
 def test_digits_go_the_whole_way(tmp_path: Path) -> None:
     """Validated, split, scaled, deduplicated, augmented: the counts, the splits and the preprocessing agree."""
     prepared = prepare(digits(), tmp_path)

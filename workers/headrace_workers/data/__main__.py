@@ -10,7 +10,7 @@ from typing import Any
 from headrace.api.artifacts import DatasetVersion
 from headrace.api.data_pipeline import DataPipelineSpec, Mode
 from headrace.api.quantity import parse_quantity
-from headrace.api.run_report import BatchProgress, Progress, Records, ReportPhase
+from headrace.api.run_report import BatchProgress, Progress, Records, Replay, ReportPhase
 from headrace_workers import ray_cluster
 from headrace_workers.data import engine, sinks
 from headrace_workers.data.sealed import seal_of
@@ -22,6 +22,8 @@ from headrace_workers.faults import RunFault
 from headrace_workers.head import Head, run_head
 
 ARTIFACTS = "artifacts"
+REPLAY = "replay.json"
+"""What became of repaired records, for a head that finds the commit made."""
 JOIN_SECONDS = 300.0
 TURN_SECONDS = 1.0
 
@@ -66,6 +68,8 @@ def write(head: Head, plan: engine.Plan, spread: Spread, channels: Callable[[], 
     prepared = engine.prepare(plan, head.storage, spread, tell, seal, table, channels)
     # Before the commit: whoever sees the version must find what was fitted for it.
     prepared.preprocessing.save(head.storage.sub(ARTIFACTS))
+    if prepared.replay:
+        head.storage.write(REPLAY, prepared.replay.model_dump_json().encode())
     tell("commit", head.reporter.current.progress, prepared.records, head.reporter.current.batch)
     return _finished(head, sinks.commit(chosen, uri, identity, plan.key, prepared))
 
@@ -107,6 +111,7 @@ def _wait_for_workers(head: Head) -> None:
 
 def _finished(head: Head, committed: Committed) -> dict[str, Any]:
     engine.forget_pieces(head.storage)
+    replay = Replay.model_validate_json(head.storage.read(REPLAY)) if head.storage.exists(REPLAY) else None
     version = DatasetVersion(
         uri=head.spec.publish,
         format=_pipeline(head).sink.chosen,
@@ -121,6 +126,7 @@ def _finished(head: Head, committed: Committed) -> dict[str, Any]:
     return {
         "dataset": version,
         "records": committed.records,
+        "replay": replay,
         "progress": progress,
         "stage": "committed",
         "message": message,

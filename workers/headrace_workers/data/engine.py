@@ -6,14 +6,14 @@ same spec after being killed, it reuses every finished piece.
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from headrace.api.data_pipeline import DataPipelineSpec
-from headrace.api.run_report import BatchProgress, Progress, Records
+from headrace.api.run_report import BatchProgress, Progress, Records, Replay
 from headrace_workers.data import pieces, quarantine, recipe, sealed, sources
 from headrace_workers.data.accounting import added, require_balanced, require_read, require_some, total
 from headrace_workers.data.final_form import final_form
@@ -21,6 +21,7 @@ from headrace_workers.data.fitted import decoded, in_order, made_of_text
 from headrace_workers.data.images import shape_of
 from headrace_workers.data.measurements import Measurements
 from headrace_workers.data.pieces import Manifest
+from headrace_workers.data.repairs import Repairs, declared, replayed
 from headrace_workers.data.sealed import SealedFolder
 from headrace_workers.data.sources import files
 from headrace_workers.data.sources.shard import Shard
@@ -35,6 +36,7 @@ from headrace_workers.preprocessing import FittedStep, Preprocessing
 from headrace_workers.storage import Folder
 
 STAGES = "stages"
+REPAIRS = "repairs.jsonl"
 FEATURES = ("image", "features", "embedding", "text")
 
 Tell = Callable[[str, Progress, Records, BatchProgress], None]
@@ -50,6 +52,7 @@ class Prepared:
     digest: str
     preprocessing: Preprocessing
     schema: pa.Schema
+    replay: Replay | None
     _folder: Folder
     _manifests: tuple[Manifest, ...]
 
@@ -77,6 +80,7 @@ class Plan:
     shards: Sequence[Shard]
     stages: Sequence[Stage]
     key: str
+    repairs: Repairs = field(default_factory=Repairs)
 
     @property
     def is_private(self) -> bool:
@@ -90,7 +94,8 @@ def planned(spec: DataPipelineSpec) -> Plan:
     shards = sources.reader(spec.source).shards(spec.source)
     typed = spec.source.files is not None and files.have_one_schema(spec.source, shards)
     made = stages(recipe.works(spec, typed=typed))
-    return Plan(spec, shards, made, recipe.plan_key(spec, shards))
+    repairs = declared(spec)
+    return Plan(spec, shards, made, recipe.plan_key(spec, shards, repairs.digest), repairs)
 
 
 def prepare(
@@ -103,8 +108,10 @@ def prepare(
     """
     folder_name = sealed.folder_name(f"{STAGES}/{plan.key[:16]}", seal)
     folder = SealedFolder(storage.sub(folder_name).uri, seal)
+    if plan.repairs.lines:
+        folder.write(REPAIRS, plan.repairs.to_bytes())
     decision, account, first_bad, content = Decision(()), Records(), "", list[str]()
-    collapsed, rates = 0, StageRates(channels)
+    collapsed, rates, replay = 0, StageRates(channels), None
     fitted: dict[str, tuple[FittedStep, ...]] = {}
     manifests: list[Manifest] = []
     for stage in plan.stages:
@@ -120,6 +127,7 @@ def prepare(
                 decided[position],
                 seal,
                 table.uri if table else "",
+                REPAIRS if plan.repairs.lines else "",
             )
             for position, shard in enumerate(plan.shards)
         ]
@@ -130,6 +138,7 @@ def prepare(
         first_bad = first_bad or next((manifest.first_bad for manifest in manifests if manifest.first_bad), "")
         content = content or [manifest.content for manifest in manifests]
         require_read(account, plan.spec.source)
+        replay = replay or replayed(plan.repairs, [name for manifest in manifests for name in manifest.replaced])
         quarantine.require_few(account.quarantined, account.read, plan.spec.quarantine.max_fraction, first_bad)
         if stage.closes:
             decision = _decision(stage, folder, manifests)
@@ -143,7 +152,7 @@ def prepare(
     return Prepared(
         records=account,
         splits=_splits(manifests),
-        digest=recipe.dataset_digest(plan.spec, content),
+        digest=recipe.dataset_digest(plan.spec, content, plan.repairs.digest),
         preprocessing=Preprocessing(
             features=(
                 features := next(
@@ -156,6 +165,7 @@ def prepare(
             steps=steps,
         ),
         schema=first.schema,
+        replay=replay,
         _folder=folder,
         _manifests=tuple(manifests),
     )

@@ -28,6 +28,8 @@ class Manifest(Model):
     splits: dict[str, int] = {}
     classes: tuple[int | str, ...] | None = None
     collapsed: int = 0
+    replaced: tuple[str, ...] = ()
+    """Where the bad records came from whose places repaired ones took."""
     sizes: tuple[tuple[int, int], ...] = ()
     """Rows and bytes of each part that is a file of the table already."""
     rows_in: int = 0
@@ -59,7 +61,9 @@ class PieceWriter:
         self._rows = 0
 
     def add(self, table: pa.Table) -> None:
-        """Takes a batch; writes a part once enough are held."""
+        """Takes a batch; writes a part once enough are held, or where the columns of what comes are others."""
+        if self._held and self._held[0].schema != table.schema:
+            self._flush()
         self._held.append(table)
         self._held_bytes += table.nbytes
         self._rows += table.num_rows

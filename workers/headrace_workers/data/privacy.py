@@ -61,12 +61,15 @@ class Hiding:
         for columns, conceal in self.steps:
             record = str(fields.get("id"))
             fields |= {name: _concealed(fields[name], name, record, conceal) for name in columns if name in fields}
+        hidden = {name for name in fields.keys() & self.columns if fields[name] is not None}
         for name in fields.keys() - self.columns:
-            fields[name] = WITHHELD if name == bad.column else _formless(fields[name])
+            shown = WITHHELD if name == bad.column else _formless(fields[name])
+            hidden |= {name} if shown is not fields[name] and shown != fields[name] else set()
+            fields[name] = shown
         position = bad.position
         if position == f"record {bad.record.get('id')}":
             position = f"record {fields.get('id')}"
-        return replace(bad, record=fields, position=position)
+        return replace(bad, record=fields, position=position, hidden=tuple(sorted(hidden)))
 
 
 def _concealed(value: Any, column: str, record: str, conceal: Conceal) -> Any:

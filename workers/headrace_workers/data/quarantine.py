@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from headrace.api.quarantine_line import digest
 from headrace_workers.faults import RunFault
 from headrace_workers.storage import Folder
 
@@ -18,7 +19,8 @@ FOLDER = "quarantine"
 class BadRecord:
     """One record that could not go on: its columns, or what stood in the source where they could not be told apart.
 
-    `column` is the one whose value was wrong.
+    `column` is the one whose value was wrong; `hidden` are those that do not show what the record has. `at` is the
+    message that it was.
     """
 
     stage: str
@@ -27,27 +29,37 @@ class BadRecord:
     position: str
     record: str | Mapping[str, Any]
     column: str = ""
+    hidden: tuple[str, ...] = ()
+    at: str = ""
 
-    def line(self) -> bytes:
-        """The record as one line of the quarantine."""
-        fields = {
+    def line(self, version: str = "") -> bytes:
+        """The record as one line of the quarantine; `version` is that of the file it came from."""
+        record = (
+            self.record if isinstance(self.record, str) else json.dumps(self.record, default=str, ensure_ascii=False)
+        )
+        fields: dict[str, Any] = {
             "stage": self.stage,
             "code": self.code,
             "message": self.message,
             "source": self.position,
-            "record": self.record
-            if isinstance(self.record, str)
-            else json.dumps(self.record, default=str, ensure_ascii=False),
+            "record": record,
         }
+        if self.at:
+            fields["at"] = self.at
+        if version:
+            fields["version"] = version
+        if self.hidden:
+            shown = json.loads(record)
+            fields["hidden"] = {name: digest(shown[name]) for name in self.hidden}
         return json.dumps(fields, ensure_ascii=False).encode() + b"\n"
 
     def __str__(self) -> str:
         return f"{self.position}: {self.message}"
 
 
-def write(storage: Folder, name: str, bad: Sequence[BadRecord]) -> None:
+def write(storage: Folder, name: str, bad: Sequence[BadRecord], version: str = "") -> None:
     """Writes one file of bad records; writing the same ones again changes nothing."""
-    storage.sub(FOLDER).write(f"{name}.jsonl", b"".join(record.line() for record in bad))
+    storage.sub(FOLDER).write(f"{name}.jsonl", b"".join(record.line(version) for record in bad))
 
 
 def require_few(bad: int, read: int, max_fraction: float, first: str) -> None:

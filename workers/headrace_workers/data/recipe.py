@@ -184,15 +184,22 @@ def _sources(folder: Traversable, path: str) -> list[tuple[str, bytes]]:
     return found
 
 
-def plan_key(spec: DataPipelineSpec, shards: Sequence[Shard]) -> str:
-    """What an interrupted run must have in common with this one for its finished pieces to be reused."""
+def plan_key(spec: DataPipelineSpec, shards: Sequence[Shard], repairs: str = "") -> str:
+    """What an interrupted run must have in common with this one for its finished pieces to be reused.
+
+    `repairs` is the digest of repaired records, here and below.
+    """
     listed = [[shard.name, shard.uri, shard.size_bytes, shard.state] for shard in shards]
-    return _digest(_recipe(spec, with_addresses=True), code_digest(), listed)
+    return _digest(_recipe(spec, with_addresses=True), code_digest(), listed, *_given(repairs))
 
 
-def dataset_digest(spec: DataPipelineSpec, contents: Sequence[str]) -> str:
+def dataset_digest(spec: DataPipelineSpec, contents: Sequence[str], repairs: str = "") -> str:
     """The digest of recipe, code and inputs: equal digests mean equal records, wherever the inputs lie."""
-    return _digest(_recipe(spec, with_addresses=False), code_digest(), list(contents))
+    return _digest(_recipe(spec, with_addresses=False), code_digest(), list(contents), *_given(repairs))
+
+
+def _given(repairs: str) -> list[str]:
+    return [repairs] if repairs else []
 
 
 def _recipe(spec: DataPipelineSpec, *, with_addresses: bool) -> dict[str, Any]:

@@ -17,6 +17,8 @@ from headrace_workers.data import pieces, privacy, quarantine, sources
 from headrace_workers.data.accounting import added
 from headrace_workers.data.pieces import Manifest, PieceWriter
 from headrace_workers.data.quarantine import BadRecord
+from headrace_workers.data.repairs import Repairs
+from headrace_workers.data.replacing import Replaced, replaced
 from headrace_workers.data.sealed import SealedFolder
 from headrace_workers.data.sources.shard import Shard
 from headrace_workers.data.stage import Stage
@@ -45,6 +47,8 @@ class Assignment:
     seal: bytes = field(default=b"", repr=False)
     table: str = ""
     """Where the last stage's records are written as files of the table; empty, they are pieces as others."""
+    repairs: str = ""
+    """The file of repaired records, beside the pieces; empty if there are none."""
 
     @property
     def name(self) -> str:
@@ -96,7 +100,8 @@ def _made(assignment: Assignment, folder: Folder) -> Manifest:
     writer, bad = PieceWriter(folder, assignment.name, table_folder), _BadRecords(assignment)
     hiding = privacy.Hiding.of(stage.private, stage.private[stage.hidden :])
     measurements: list[pa.Table] = []
-    for table, bad_already in _batches(assignment, folder):
+    done = Replaced()
+    for table, bad_already in _batches(assignment, folder, done):
         bad.add(hiding.hidden(bad_already))
         progress.bad_in += len(bad_already)
         progress.records = added(
@@ -117,7 +122,8 @@ def _made(assignment: Assignment, folder: Folder) -> Manifest:
     writer.measure(measurements)
     return writer.close(
         Manifest(
-            records=progress.records,
+            records=progress.records.model_copy(update={"replayed": done.records}),
+            replaced=tuple(done.sources),
             first_bad=bad.first,
             content=""
             if stage.number
@@ -148,9 +154,15 @@ def _read(stage: Stage, table: pa.Table, bad: tuple[BadRecord, ...]) -> int:
     return 0 if stage.number else int(table.num_rows) + len(bad)
 
 
-def _batches(assignment: Assignment, folder: Folder) -> Iterator[tuple[pa.Table, tuple[BadRecord, ...]]]:
+def _batches(
+    assignment: Assignment, folder: Folder, done: Replaced
+) -> Iterator[tuple[pa.Table, tuple[BadRecord, ...]]]:
     if assignment.stage.number == 0:
-        for batch in sources.reader(assignment.source).read(assignment.source, assignment.shard):
+        source, shard = assignment.source, assignment.shard
+        read = sources.reader(source).read(source, shard)
+        if assignment.repairs:
+            read = replaced(read, source, shard, Repairs.from_bytes(folder.read(assignment.repairs)), done)
+        for batch in read:
             yield batch.table, batch.bad
         return
     before = pieces.name_of(assignment.stage.number - 1, assignment.position)
@@ -204,7 +216,7 @@ class _BadRecords:
     """Bad records on their way to the quarantine, a file for every thousand."""
 
     def __init__(self, assignment: Assignment) -> None:
-        self._storage = Folder(assignment.storage)
+        self._storage, self._version = Folder(assignment.storage), assignment.shard.version
         self._name = assignment.name
         self._held: list[BadRecord] = []
         self._files = 0
@@ -222,6 +234,6 @@ class _BadRecords:
             self._write(len(self._held))
 
     def _write(self, count: int) -> None:
-        quarantine.write(self._storage, f"{self._name}-{self._files:04d}", self._held[:count])
+        quarantine.write(self._storage, f"{self._name}-{self._files:04d}", self._held[:count], self._version)
         self._held = self._held[count:]
         self._files += 1

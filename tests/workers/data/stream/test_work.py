@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from headrace.api.run_report import Records
 from headrace_workers.data.stream.messages import Reading, Taken
-from headrace_workers.data.stream.parts import HIDDEN, SIGNATURE, TIME, Part
+from headrace_workers.data.stream.parts import HIDDEN, POSITION, SIGNATURE, TIME, Part
 from headrace_workers.data.stream.plan import AFTER_EQUAL, AFTER_WINDOW, planned
 from headrace_workers.data.stream.work import Worker
 from tests.workers.data.stream.streams import spec_of
@@ -46,7 +46,7 @@ def test_steps_name_columns_that_no_record_has() -> None:
     """Their values are missing; the column does not get into the table by that."""
     rule = {"validate": {"columns": [{"name": "value", "min": 0, "required": False}]}}
     made = part([{"a": 1}], rule, HIDE)
-    assert made.table.column_names == ["id", "a", TIME]
+    assert made.table.column_names == ["id", "a", POSITION, TIME]
     assert made.records == Records(read=1)
 
 

@@ -1,5 +1,6 @@
 """The words that sources and tasks share: a piece of a source, and a batch of what was read from it."""
 
+import hashlib
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -20,6 +21,11 @@ class Shard:
     size_bytes: int = 0
     state: str = ""
     parts: tuple["Shard", ...] = ()
+
+    @property
+    def version(self) -> str:
+        """A short digest of its size and state: another one is another content."""
+        return hashlib.sha256(f"{self.size_bytes}/{self.state}".encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from headrace.api import quarantine_line
 from headrace_workers.data.quarantine import BadRecord
 from headrace_workers.faults import RunFault
 from headrace_workers.preprocessing import FittedStep
 
-WITHHELD = "[withheld]"
+WITHHELD = quarantine_line.WITHHELD
 """What stands where a private value would."""
 
 

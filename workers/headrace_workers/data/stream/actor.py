@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import pyarrow as pa
 
 from headrace.api.data_pipeline import DataPipelineSpec, KafkaStart
+from headrace.api.quarantine_line import QuarantineLine
 from headrace_workers.data import privacy
 from headrace_workers.data.quarantine import BadRecord
 from headrace_workers.data.stream.broker import Unreachable
@@ -53,6 +54,10 @@ class ReaderActor:
             return replace(part, seconds=reading.seconds + time.process_time() - started, partitions=partitions)
 
         return self._answered(work)
+
+    def replay(self, lines: tuple[QuarantineLine, ...], known: pa.Schema) -> Part | str | Failed:
+        """Repaired records, after the steps that do not need other readers' records."""
+        return self._answered(lambda _, worker: worker.replay(lines, known, time.time_ns() // 1_000_000))
 
     def finish(self, table: pa.Table, group: int) -> Any:
         """A table after a group of steps that waits for the head, the bad records, and the account."""

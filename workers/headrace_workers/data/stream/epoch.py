@@ -1,12 +1,13 @@
 """Makes an epoch of what readers have read: drops equal records, does the steps that follow, closes windows."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pyarrow as pa
 
+from headrace.api.quarantine_line import QuarantineLine
 from headrace.api.run_report import Records
 from headrace_workers.data import pieces
 from headrace_workers.data.accounting import added, total
@@ -16,8 +17,9 @@ from headrace_workers.data.steps.detection import Detection
 from headrace_workers.data.steps.open_windows import entries
 from headrace_workers.data.stream.duplicates import Seen, words
 from headrace_workers.data.stream.held import Held
-from headrace_workers.data.stream.parts import HIDDEN, SIGNATURE, TIME, Failed, Offsets, Part
+from headrace_workers.data.stream.parts import HIDDEN, POSITION, SIGNATURE, TIME, Failed, Offsets, Part
 from headrace_workers.data.stream.plan import AFTER_DETECT, AFTER_EQUAL, AFTER_WINDOW, StreamPlan
+from headrace_workers.data.stream.replayed import Replayed
 from headrace_workers.faults import RunFault
 
 NEVER = -1
@@ -33,6 +35,7 @@ class Memory:
     held: Held | None = None
     detection: Detection | None = None
     detection_file: str = ""
+    replayed: Replayed = field(default_factory=Replayed)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -40,7 +43,7 @@ class Memory:
         held = self.held.runs if self.held else ()
         return (
             *(run.name for run in (*self.seen.runs, *held)),
-            *([self.detection_file] if self.detection_file else []),
+            *filter(None, (self.detection_file, self.replayed.file)),
         )
 
 
@@ -48,7 +51,8 @@ class Memory:
 class Epoch:
     """What is on its way to the table, what was left out of it, and what is remembered then.
 
-    `account` has not what waits in windows; `files` are those of the memory that have not been written.
+    `account` has not what waits in windows; `files` are those of the memory that have not been written. `replayed` is how
+    many of its records were in the quarantine.
     """
 
     memory: Memory
@@ -57,6 +61,7 @@ class Epoch:
     late: tuple[BadRecord, ...] = ()
     account: Records = field(default_factory=Records)
     files: dict[str, bytes | memoryview] = field(default_factory=dict)
+    replayed: int = 0
 
 
 Names = Callable[[str, str], str]
@@ -88,6 +93,25 @@ def made(
     if reached is not None:
         epoch.memory = replace(epoch.memory, seen=epoch.memory.seen.forget(reached))
     epoch.files = {name: content for name, content in epoch.files.items() if name in epoch.memory.names}
+    return epoch
+
+
+def replaying(
+    plan: StreamPlan, lines: Sequence[QuarantineLine], part: Part, memory: Memory, names: Names, call: Call,
+    closed: int | None, offsets: Offsets,
+) -> Epoch:  # fmt: skip
+    """The epoch of repaired records alone, of which `part` was made; no window closes with it."""
+    replayed = memory.replayed.with_lines(lines, names("replayed", "json"))
+    begins = dict(offsets)
+    for line in lines:
+        # Who begins anew without what is held must read from there, to find the record bad and repaired again.
+        name, _, number = line.place.rpartition("/")
+        if name in begins and number.isdecimal():
+            begins[name] = min(begins[name], int(number))
+    epoch = made(plan, [part], replace(memory, replayed=replayed), names, call, closed, None, begins)
+    epoch.files[replayed.file] = replayed.content
+    epoch.account = epoch.account.model_copy(update={"read": 0})
+    epoch.replayed = len(lines)
     return epoch
 
 
@@ -140,7 +164,7 @@ def _held(
     held = epoch.memory.held.with_run(name, found, begins)
     epoch.files |= {run.name: pieces.to_bytes(run.table) for run in held.runs if run.name == name}
     epoch.memory = replace(epoch.memory, held=held)
-    epoch.late = tuple(_late(record, place) for record in late.drop_columns([TIME]).to_pylist())
+    epoch.late = tuple(_late(record, place) for record in late.to_pylist())
     if epoch.late and plan.private:
         epoch.late = _answered(call("conceal", epoch.late, AFTER_WINDOW))
     epoch.account = added(epoch.account, Records(late=len(epoch.late)))
@@ -149,7 +173,8 @@ def _held(
 
 def _late(record: dict[str, Any], place: str) -> BadRecord:
     message = "all windows that it falls into had been written when it came"
-    return BadRecord(place, "Late", message, f"record {record.get('id')}", record)
+    shown = {name: value for name, value in record.items() if name not in HIDDEN}
+    return BadRecord(place, "Late", message, f"record {record.get('id')}", shown, at=record[POSITION])
 
 
 def _closed(epoch: Epoch, plan: StreamPlan, names: Names, call: Call, reached: int | None) -> pa.Table:

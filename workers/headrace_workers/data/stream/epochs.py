@@ -13,18 +13,19 @@ from typing import Any
 import pyarrow as pa
 
 from headrace.api.data_pipeline import Alert, KafkaStart
-from headrace.api.run_report import StageRate
+from headrace.api.run_report import Replay, StageRate
 from headrace.api.run_spec import RunIdentity
 from headrace.api.windows import EventTime
 from headrace_workers.data import quarantine
 from headrace_workers.data.alerts.raising import Raised, raised
-from headrace_workers.data.stream.epoch import Epoch, made
+from headrace_workers.data.stream.epoch import Epoch, made, replaying
 from headrace_workers.data.stream.keeping import Keeper
 from headrace_workers.data.stream.parts import Failed, Part, Request
 from headrace_workers.data.stream.patience import Patience
 from headrace_workers.data.stream.plan import StreamPlan
 from headrace_workers.data.stream.rates import Rate
 from headrace_workers.data.stream.readers import Readers
+from headrace_workers.data.stream.repaired_records import RepairedRecords
 from headrace_workers.data.stream.share import shared
 from headrace_workers.data.stream.state import State
 from headrace_workers.data.stream.watermark import Watermark
@@ -63,6 +64,9 @@ class Stream:
             event_time.allowed_lateness_seconds, event_time.idle_seconds, state.newest, state.watermark
         )
         self._memory = self.keeper.memory()
+        declared = plan.spec.quarantine.repaired
+        self._repaired = RepairedRecords(storage, declared.uri if declared else None)
+        self.replay: Replay | None = None
         self._positions, self._known = dict(state.offsets), state.known
         self._since: dict[str, int] = {}
         """Where partitions were read up to since the last epoch."""
@@ -104,6 +108,9 @@ class Stream:
             if self._read or self._ripe(time.monotonic()):
                 self._commit()
                 tell(self)
+            if self._positions and self._repaired.due(time.monotonic()):
+                self._take_repaired()
+                tell(self)
             if stopping.is_set():
                 return
 
@@ -128,7 +135,7 @@ class Stream:
                 if not self._troubled(names):
                     self._take_up(names)
                     if self._since:
-                        self._keep(Epoch(self._memory), self.state.recent)
+                        self._keep(Epoch(self._memory), self.state.recent, self._watermark.reached)
                     return
             tell(self)
             time.sleep(TURN_SECONDS)
@@ -160,6 +167,8 @@ class Stream:
                 self._ask(now)
             read, left = self._read, self._committed + pause - now
             size = sum(part.table.nbytes for part in self._accepted)
+            if self._positions and self._repaired.due(now):
+                return
             if (read and (left <= 0 or read >= MOST_RECORDS or size >= MOST_BYTES)) or (left <= 0 and self._ripe(now)):
                 return
             for answer in self.readers.answers(min(max(left, 0.01), TURN_SECONDS)):
@@ -223,8 +232,34 @@ class Stream:
         epoch = made(
             self.plan, parts, self._memory, self.keeper.name, self.readers.call, closed, reached, self.state.offsets
         )
-        self._keep(epoch, self._judged(epoch))
+        self._keep(epoch, self._judged(epoch), self._watermark.reached)
         self._committing.add(epoch.account.read, time.process_time() - started, time.monotonic())
+
+    def _take_repaired(self) -> None:
+        """Makes an epoch of the repaired records that there are, and keeps it with the fact that they were taken."""
+        found = self._repaired.look(time.monotonic(), self._memory.replayed)
+        self.replay = found.replay
+        if not found.lines:
+            return
+        part = self.readers.call("replay", found.lines, self._known)
+        if self._troubled(part):
+            return
+        known = joined(self._known, part.discovered)
+        assert known is not None, "the reader knew the columns"
+        self._known = known
+        state = self.state
+        epoch = replaying(
+            self.plan,
+            found.lines,
+            part,
+            self._memory,
+            self.keeper.name,
+            self.readers.call,
+            state.watermark,
+            state.offsets,
+        )
+        # It is nobody's fault now if what was bad is so still, and no window has closed.
+        self._keep(epoch, state.recent, state.watermark)
 
     def _judged(self, epoch: Epoch) -> tuple[tuple[int, int], ...]:
         """How many were read and bad lately; RunFault TooManyBadRecords if these are too many."""
@@ -239,7 +274,7 @@ class Stream:
         quarantine.require_few(bad, read, self.plan.spec.quarantine.max_fraction, first)
         return tuple(recent)
 
-    def _keep(self, epoch: Epoch, recent: tuple[tuple[int, int], ...]) -> None:
+    def _keep(self, epoch: Epoch, recent: tuple[tuple[int, int], ...], closed: int | None) -> None:
         alerts = self.plan.spec.alerts
         raised_now = raised(with_watched(epoch.rows, alerts), alerts, datetime.now(UTC)) if alerts else []
         told = self.state.alerts
@@ -247,7 +282,7 @@ class Stream:
         told = told.model_copy(
             update={"count": told.count + len(raised_now), "last": (*newest, *told.last)[:MOST_TOLD]}
         )
-        self.keeper.keep(epoch, self._since, self._known, self._watermark.newest, self._watermark.reached, recent, told)
+        self.keeper.keep(epoch, self._since, self._known, self._watermark.newest, closed, recent, told)
         self._memory, self._since = epoch.memory, {}
         self._on_alerts(raised_now)
 

@@ -37,7 +37,7 @@ class Told:
         state = stream.state
         self._head.reporter.update(
             phase=ReportPhase.RUNNING, reason="Running", stage="stream", message=stream.trouble[:1024],
-            workers=stream.readers.workers, records=state.records, dataset=self._dataset(stream),
+            workers=stream.readers.workers, records=state.records, replay=stream.replay, dataset=self._dataset(stream),
             progress=Progress(step=state.records.read, unit="records", rate=reading.rate),
             stream=StreamProgress(
                 lag=stream.lag, watermark=_time(state.watermark), commits=state.commits, files=stream.keeper.files,

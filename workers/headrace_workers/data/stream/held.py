@@ -64,7 +64,8 @@ class Held:
         runs = list(self.runs)
         while runs and made.num_rows and _may_merge(runs[-1].table.num_rows, made.num_rows):
             older = runs.pop()
-            made, begins = pa.concat_tables([older.table, made], promote_options="permissive"), older.begins
+            made = pa.concat_tables([older.table, made], promote_options="permissive")
+            begins = earliest(older.begins, begins)
         if made.num_rows:
             runs.append(HeldRun(name, made.combine_chunks(), begins))
         return Held(self._window, runs)
@@ -83,6 +84,11 @@ class Held:
         left = (replace(run, table=_open(run.table, last)) for run in self.runs)
         done = int(pc.sum(closing[LAST]).as_py())
         return rows_of(closing, self._window), done, Held(self._window, [run for run in left if run.table.num_rows])
+
+
+def earliest(begins: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:
+    """Where to begin for both, of the partitions that `begins` has: what is repaired may have been read long before."""
+    return {name: min(offset, other.get(name, offset)) for name, offset in begins.items()}
 
 
 def _open(table: pa.Table, last: int) -> pa.Table:

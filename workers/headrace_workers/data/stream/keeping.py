@@ -68,14 +68,16 @@ class Keeper:
         """Writes an epoch, the table last, and forgets what only the one before needed."""
         before, rows, memory = self.state, epoch.rows, epoch.memory
         held = memory.held.records if memory.held else 0
-        records = added(before.records.model_copy(update={"held": 0}), epoch.account).model_copy(update={"held": held})
+        left = before.records.model_copy(update={"held": 0, "quarantined": before.records.quarantined - epoch.replayed})
+        counts = {"held": held, "replayed": before.records.replayed + epoch.replayed}
+        records = added(left, epoch.account).model_copy(update=counts)
         require_balanced(records)
         state = State(
             epoch=before.epoch + 1, writer=self._writer, follows=None if rows.num_rows else self._last_commit,
             offsets=before.offsets | dict(offsets), records=records, splits=_counted(before.splits, rows),
             columns=text_of(known), newest=dict(newest), watermark=watermark,
             seen=tuple(run.name for run in memory.seen.runs),
-            held=tuple(HeldFile(name=run.name, begins=dict(run.begins)) for run in memory.held.runs) if memory.held else (), detection=memory.detection_file,
+            held=tuple(HeldFile(name=run.name, begins=dict(run.begins)) for run in memory.held.runs) if memory.held else (), detection=memory.detection_file, replayed=memory.replayed.file,
             recent=tuple(recent), writers=self._writers, commits=before.commits + bool(rows.num_rows), alerts=alerts,
             commit_time=datetime.now(UTC).isoformat() if rows.num_rows else before.commit_time,
         )  # fmt: skip

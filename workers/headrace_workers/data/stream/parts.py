@@ -12,7 +12,9 @@ TIME = "headrace.time"
 """A column on the way: when a record happened, int64 microseconds since 1970."""
 SIGNATURE = "headrace.signature"
 """A column on the way: 16 bytes that are equal for equal records."""
-HIDDEN = (TIME, SIGNATURE)
+POSITION = "headrace.position"
+"""A column on the way: the message that a record was, topic/partition/offset."""
+HIDDEN = (TIME, SIGNATURE, POSITION)
 
 Offsets = Mapping[str, int]
 """The next message to read, by partition: topic/number."""

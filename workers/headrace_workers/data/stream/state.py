@@ -8,6 +8,7 @@ epoch without rows has no commit; its state names the last one that has. A file'
 import base64
 import json
 from collections.abc import Mapping
+from functools import reduce
 from typing import Annotated
 
 import pyarrow as pa
@@ -20,8 +21,9 @@ from headrace_workers.data.steps.detection import Detection
 from headrace_workers.data.steps.event_times import SECOND
 from headrace_workers.data.stream.duplicates import Run, Seen
 from headrace_workers.data.stream.epoch import NEVER, Memory
-from headrace_workers.data.stream.held import Held, HeldRun
+from headrace_workers.data.stream.held import Held, HeldRun, earliest
 from headrace_workers.data.stream.plan import StreamPlan
+from headrace_workers.data.stream.replayed import Replayed
 from headrace_workers.faults import RunFault
 from headrace_workers.storage import Folder
 
@@ -63,6 +65,7 @@ class State(Model):
         tuple[HeldFile, ...], Field(description="The files of what waits in open windows, the oldest first.")
     ] = ()
     detection: Annotated[str, Field(description="The file of what scores depend on.")] = ""
+    replayed: Annotated[str, Field(description="The file of which repaired records were taken.")] = ""
     recent: Annotated[tuple[tuple[int, int], ...], Field(description="Records read and bad ones, lately.")] = ()
     writers: tuple[Writer, ...] = ()
     commits: int = 0
@@ -78,13 +81,20 @@ class State(Model):
     def files(self) -> frozenset[str]:
         """Its own file, and all that it names."""
         return frozenset(
-            (self.name, *self.seen, *(file.name for file in self.held), *([self.detection] if self.detection else []))
+            (
+                self.name,
+                *self.seen,
+                *(file.name for file in self.held),
+                *filter(None, (self.detection, self.replayed)),
+            )
         )
 
     @property
     def safe_offsets(self) -> dict[str, int]:
         """Where to read from for all that waits in windows, too; partitions that came since are read whole then."""
-        return self.held[0].begins if self.held else self.offsets
+        if not self.held:
+            return self.offsets
+        return reduce(earliest, (file.begins for file in self.held))
 
     @property
     def known(self) -> pa.Schema:
@@ -150,7 +160,8 @@ class States:
         if plan.detect:
             known = json.loads(self._read(state.detection)) if state.detection else None
             detection = Detection(plan.detect.settings, known)
-        return Memory(seen, held, detection, state.detection)
+        replayed = Replayed.of(state.replayed, self._read(state.replayed)) if state.replayed else Replayed()
+        return Memory(seen, held, detection, state.detection, replayed)
 
     def forget(self, old: State, new: State) -> None:
         """Deletes what an older state needed and a newer one does not."""

@@ -1,5 +1,6 @@
 """What a reader does to messages: makes records of them, then the steps before deduplicate, and beside it."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -8,16 +9,18 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from headrace.api.quarantine_line import QuarantineLine
 from headrace.api.run_report import Records
 from headrace_workers.data import privacy
 from headrace_workers.data.accounting import added
 from headrace_workers.data.quarantine import BadRecord
 from headrace_workers.data.recipe import Work
+from headrace_workers.data.remaking import without_made
 from headrace_workers.data.sources.json_objects import decoded
 from headrace_workers.data.steps import MAPS, equal_records, event_times
 from headrace_workers.data.stream.columns import columns_of
-from headrace_workers.data.stream.messages import Reading
-from headrace_workers.data.stream.parts import HIDDEN, SIGNATURE, TIME, Offsets, Part
+from headrace_workers.data.stream.messages import Given, Reading, Taken
+from headrace_workers.data.stream.parts import HIDDEN, POSITION, SIGNATURE, TIME, Offsets, Part
 from headrace_workers.data.stream.plan import AFTER_EQUAL, StreamPlan
 
 
@@ -41,9 +44,10 @@ class Worker:
         for row, misfit in sorted(made.misfits.items()):
             place, record = good[row]
             position = reading.ids[place].as_py()
-            bad.append(BadRecord("source", misfit.code, misfit.message, position, record, misfit.column))
+            bad.append(BadRecord("source", misfit.code, misfit.message, position, record, misfit.column, at=position))
         at = np.fromiter((place for place, _ in good), np.int64, len(good))[made.rows]
-        table = self._with_needed(_with_id(made.table, reading.ids.take(pa.array(at))), known)
+        positions = reading.ids.take(pa.array(at))
+        table = self._with_needed(_with_id(made.table, positions), known).append_column(POSITION, positions)
         discovered = pa.schema([field for field in made.table.schema if field.name not in known.names])
 
         account = Records(read=len(reading.values), quarantined=len(bad))
@@ -51,7 +55,7 @@ class Worker:
         newest = self._timed(done, reading, at)
         done.do(self._plan.before)
         if dedupe := self._plan.deduplicate:
-            visible = done.table.drop_columns([TIME])
+            visible = done.table.drop_columns([TIME, POSITION])
             signatures = equal_records.signatures(visible, dedupe.settings.exact, dedupe.context.place)
             done.table = done.table.append_column(SIGNATURE, signatures)
         done.do(self._plan.beside)
@@ -62,6 +66,13 @@ class Worker:
             discovered=pa.schema([*discovered, *(table.schema.field(name) for name in given)]),
             newest=newest, high=reading.high, trouble=reading.trouble,
         )  # fmt: skip
+
+    def replay(self, lines: Sequence[QuarantineLine], known: pa.Schema, now_milliseconds: int) -> Part:
+        """Repaired records after the same steps, each as the message that it was; a record without a time of its own happens now."""
+        values = [_text_of(line, known.names) for line in lines]
+        times = [now_milliseconds] * len(lines)
+        names = tuple(line.place for line in lines)
+        return self.part({}, Given({"": Taken([], times, values)}, {}, names=names), known)
 
     def finish(self, table: pa.Table, group: int) -> tuple[pa.Table, tuple[BadRecord, ...], Records]:
         """A table after a group of steps that waits for the head, the bad records, and the account."""
@@ -130,7 +141,14 @@ class _Done:
 def _shown(bad: BadRecord) -> BadRecord:
     if isinstance(bad.record, str):
         return bad
-    return replace(bad, record={name: value for name, value in bad.record.items() if name not in HIDDEN})
+    shown = {name: value for name, value in bad.record.items() if name not in HIDDEN}
+    return replace(bad, record=shown, at=bad.record.get(POSITION, ""))
+
+
+def _text_of(line: QuarantineLine, known: Sequence[str]) -> bytes:
+    columns = line.columns
+    text = line.record if columns is None else json.dumps(without_made(columns, known))
+    return str(text).encode("utf-8", "surrogatepass")
 
 
 def _with_id(table: pa.Table, made: pa.Array) -> pa.Table:
