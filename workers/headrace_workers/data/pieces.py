@@ -1,7 +1,7 @@
 """What a stage made of a shard, as files in the run's storage: parts of Arrow data, measurements, and last the manifest.
 
 A piece exists only when its manifest does, so that a run killed anywhere finds whole pieces or none. Parts are small
-enough for a task to hold one in memory.
+enough for a task to hold one in memory. A part in which a stage changed nothing is not written again.
 """
 
 from collections.abc import Iterator
@@ -70,6 +70,13 @@ class PieceWriter:
         if self._held_bytes >= PART_BYTES:
             self._flush()
 
+    def keep(self, part: str, rows: int) -> None:
+        """Takes a part of the piece before as it is: nothing of it was changed."""
+        if self._held:
+            self._flush()
+        self._parts.append(part)
+        self._rows += rows
+
     def measure(self, tables: list[pa.Table]) -> None:
         """Writes what the barrier after the stage needs to know."""
         if tables:
@@ -115,8 +122,13 @@ def measured(folder: Folder, name: str) -> pa.Table | None:
 def batches(folder: Folder, manifest: Manifest) -> Iterator[pa.Table]:
     """The piece's batches, as they were added."""
     for part in manifest.parts:
-        for batch in from_bytes(folder.read(part)).to_batches():
-            yield pa.Table.from_batches([batch])
+        yield from batches_of(folder, part)
+
+
+def batches_of(folder: Folder, part: str) -> Iterator[pa.Table]:
+    """The batches of one part."""
+    for batch in from_bytes(folder.read(part)).to_batches():
+        yield pa.Table.from_batches([batch])
 
 
 def _parquet_bytes(table: pa.Table) -> memoryview:

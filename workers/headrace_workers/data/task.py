@@ -4,7 +4,7 @@ It never raises a fault across processes: it answers with a value, and the engin
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -101,23 +101,33 @@ def _made(assignment: Assignment, folder: Folder) -> Manifest:
     hiding = privacy.Hiding.of(stage.private, stage.private[stage.hidden :])
     measurements: list[pa.Table] = []
     done = Replaced()
-    for table, bad_already in _batches(assignment, folder, done):
-        bad.add(hiding.hidden(bad_already))
-        progress.bad_in += len(bad_already)
-        progress.records = added(
-            progress.records, Records(quarantined=len(bad_already), read=_read(stage, table, bad_already))
-        )
-        for outcome, hidden, of_windows in _outcomes(assignment, table, progress.rows_in):
-            bad.add(hiding.after(hidden).hidden(outcome.bad))
-            progress.records = added(progress.records, _account(outcome, of_windows))
-            progress.collapsed += outcome.collapsed
-            last = outcome.table
-        progress.rows_in += table.num_rows
-        writer.add(last)
-        if stage.closes and last.num_rows:
-            measurements.append(BARRIERS[stage.closes.name].measure(last, stage.closes.settings, stage.closes.context))
-        if not stage.closes:
-            _summarise(last, progress)
+    for part, batches in _parts(assignment, folder, done):
+        made: list[pa.Table] = []
+        unchanged = bool(part) and table_folder is None
+        for table, bad_already in batches:
+            bad.add(hiding.hidden(bad_already))
+            progress.bad_in += len(bad_already)
+            progress.records = added(
+                progress.records, Records(quarantined=len(bad_already), read=_read(stage, table, bad_already))
+            )
+            for outcome, hidden, of_windows in _outcomes(assignment, table, progress.rows_in):
+                bad.add(hiding.after(hidden).hidden(outcome.bad))
+                progress.records = added(progress.records, _account(outcome, of_windows))
+                progress.collapsed += outcome.collapsed
+                last = outcome.table
+            progress.rows_in += table.num_rows
+            made.append(last)
+            unchanged &= last is table
+            if stage.closes and last.num_rows:
+                barrier = BARRIERS[stage.closes.name]
+                measurements.append(barrier.measure(last, stage.closes.settings, stage.closes.context))
+            if not stage.closes:
+                _summarise(last, progress)
+        if unchanged:
+            writer.keep(part, sum(each.num_rows for each in made))
+        else:
+            for each in made:
+                writer.add(each)
     bad.flush()
     writer.measure(measurements)
     return writer.close(
@@ -154,16 +164,18 @@ def _read(stage: Stage, table: pa.Table, bad: tuple[BadRecord, ...]) -> int:
     return 0 if stage.number else int(table.num_rows) + len(bad)
 
 
-def _batches(
-    assignment: Assignment, folder: Folder, done: Replaced
-) -> Iterator[tuple[pa.Table, tuple[BadRecord, ...]]]:
+Batch = tuple[pa.Table, tuple[BadRecord, ...]]
+
+
+def _parts(assignment: Assignment, folder: Folder, done: Replaced) -> Iterator[tuple[str, Iterable[Batch]]]:
+    """The batches by the part of the piece before that they are of; those of the source are of none."""
     if assignment.stage.number == 0:
         source, shard = assignment.source, assignment.shard
         read = sources.reader(source).read(source, shard)
         if assignment.repairs:
             read = replaced(read, source, shard, Repairs.from_bytes(folder.read(assignment.repairs)), done)
         for batch in read:
-            yield batch.table, batch.bad
+            yield "", ((batch.table, batch.bad),)
         return
     before = pieces.name_of(assignment.stage.number - 1, assignment.position)
     manifest = pieces.finished(folder, before)
@@ -171,8 +183,8 @@ def _batches(
         raise RunFault(
             "StorageFailed", f"the piece {before} of this run has gone from {folder.uri}; run it again", retryable=True
         )
-    for table in pieces.batches(folder, manifest):
-        yield table, ()
+    for part in manifest.parts:
+        yield part, ((table, ()) for table in pieces.batches_of(folder, part))
 
 
 def _outcomes(assignment: Assignment, table: pa.Table, rows_before: int) -> Iterator[tuple[Outcome, int, bool]]:

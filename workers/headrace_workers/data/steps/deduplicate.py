@@ -40,5 +40,6 @@ def apply(
     table: pa.Table, settings: Deduplicate, decision: np.ndarray, rows_before: int = 0, context: Context = ALONE
 ) -> Outcome:
     """The records that are the first of their kind."""
-    left = table.filter(pa.array(decision[rows_before : rows_before + table.num_rows]))
+    kept = decision[rows_before : rows_before + table.num_rows]
+    left = table if kept.all() else table.filter(pa.array(kept))
     return Outcome(left, duplicates=table.num_rows - left.num_rows)

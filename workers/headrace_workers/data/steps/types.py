@@ -86,6 +86,8 @@ def apply(
     table: pa.Table, settings: FileFormat, decision: pa.Schema, rows_before: int = 0, context: Context = ALONE
 ) -> Outcome:
     """The batch in the common schema; columns that its file lacks are missing values."""
+    if table.schema.equals(decision, check_metadata=True):
+        return Outcome(table)
     columns = []
     for field in decision:
         if field.name not in table.column_names:
