@@ -9,10 +9,7 @@ import soundfile
 from PIL import Image
 
 from headrace.api.artifacts import DatasetVersion
-from headrace_workers.data import engine, sink
-from headrace_workers.data.spread import in_process
-from headrace_workers.storage import Folder
-from tests.workers.data.builders import files, identity, pipeline
+from tests.workers.data.builders import files, pipeline, version_of
 
 RATE = 8000
 DECODE = {"decodeSound": {"sampleRate": RATE, "seconds": 0.4}}
@@ -53,12 +50,4 @@ def write_tones(folder: Path, each: int = 10) -> Path:
 
 def tones_version(folder: Path, *steps: dict[str, Any], **more: Any) -> DatasetVersion:
     """The table of tones after these steps."""
-    plan = engine.planned(pipeline(files(write_tones(folder / "tones"), "Audio"), *steps, **more))
-    storage, uri = Folder(f"file:{folder}/pipeline"), f"file:{folder}/table"
-    prepared = engine.prepare(plan, storage, in_process, lambda *_: None)
-    prepared.preprocessing.save(storage.sub("artifacts"))
-    made = sink.commit(uri, identity(), plan.key, prepared)
-    return DatasetVersion(
-        uri=uri, version=made.version, digest=made.digest, records=made.records.written, splits=made.splits,
-        artifacts=storage.sub("artifacts").uri,
-    )  # fmt: skip
+    return version_of(pipeline(files(write_tones(folder / "tones"), "Audio"), *steps, **more), folder)

@@ -6,13 +6,10 @@ from typing import Any
 
 from headrace.api.artifacts import DatasetVersion
 from headrace.api.steps import Tokenize
-from headrace_workers.data import engine, sink
 from headrace_workers.data.sources import python_source
-from headrace_workers.data.spread import in_process
 from headrace_workers.data.steps.vocabulary import Pieces, tokenizer_of
-from headrace_workers.storage import Folder
 from headrace_workers.tokenizing import Tokenizing
-from tests.workers.data.builders import identity, pipeline
+from tests.workers.data.builders import pipeline, version_of
 
 THREE_WORDS = "one two three"
 PACKAGES = ("email", "multiprocessing", "xml")
@@ -49,12 +46,4 @@ def texts_version(folder: Path, *before: dict[str, Any], each: int = 150, **toke
         *before,
         {"tokenize": {"vocabulary": 2000, "maxTokens": 64, **tokenize}},
     )
-    plan = engine.planned(pipeline({"files": {"uri": f"file:{source}", "format": "JsonLines"}}, *steps))
-    storage, uri = Folder(f"file:{folder}/pipeline"), f"file:{folder}/table"
-    prepared = engine.prepare(plan, storage, in_process, lambda *_: None)
-    prepared.preprocessing.save(storage.sub("artifacts"))
-    made = sink.commit(uri, identity(), plan.key, prepared)
-    return DatasetVersion(
-        uri=uri, version=made.version, digest=made.digest, records=made.records.written, splits=made.splits,
-        artifacts=storage.sub("artifacts").uri,
-    )  # fmt: skip
+    return version_of(pipeline({"files": {"uri": f"file:{source}", "format": "JsonLines"}}, *steps), folder)

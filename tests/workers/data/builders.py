@@ -5,10 +5,11 @@ from typing import Any
 
 import pyarrow as pa
 
+from headrace.api.artifacts import DatasetVersion
 from headrace.api.data_pipeline import DataPipelineSpec
 from headrace.api.meta import Kind
 from headrace.api.run_spec import RunIdentity
-from headrace_workers.data import engine
+from headrace_workers.data import engine, sink
 from headrace_workers.data.spread import Spread, in_process
 from headrace_workers.storage import Folder
 
@@ -51,3 +52,15 @@ def prepare(spec: DataPipelineSpec, storage: Path, spread: Spread = in_process) 
 def table_of(prepared: engine.Prepared) -> pa.Table:
     """All prepared records."""
     return pa.Table.from_batches(prepared.batches(), prepared.schema)
+
+
+def version_of(spec: DataPipelineSpec, folder: Path) -> DatasetVersion:
+    """The dataset version that the pipeline makes in a folder, with what was fitted for it."""
+    plan, storage, uri = engine.planned(spec), Folder(f"file:{folder}/pipeline"), f"file:{folder}/table"
+    prepared = engine.prepare(plan, storage, in_process, lambda *_: None)
+    prepared.preprocessing.save(storage.sub("artifacts"))
+    made = sink.commit(uri, identity(), plan.key, prepared)
+    return DatasetVersion(
+        uri=uri, version=made.version, digest=made.digest, records=made.records.written, splits=made.splits,
+        artifacts=storage.sub("artifacts").uri,
+    )  # fmt: skip
