@@ -50,6 +50,7 @@ KAFKA = {"kafka": {"brokers": ["kafka:9092"], "topics": ["events"]}}
     [
         ({"source": KAFKA}, None),
         ({"source": KAFKA, "steps": [{"deduplicate": {"exact": {}}}, {"redact": {"entities": ["Email"]}}]}, None),
+        ({"source": KAFKA, "steps": [{"filter": {"languages": ["en"]}}]}, None),
         ({"source": {"http": {}}}, "spec.source.http is not built yet for mode Stream"),
         ({"source": KAFKA, "sink": {"parquet": {}}}, "spec.sink.parquet is not built yet for mode Stream"),
         (

@@ -7,6 +7,7 @@ from pydantic import Field
 
 from headrace.api.base import Column, Model, OneOf, Rule
 from headrace.api.keys import Key
+from headrace.api.languages import Language
 from headrace.api.media import AugmentSound, DecodeImage, DecodeSound, SoundFeatures
 from headrace.api.windows import Detect, Window
 
@@ -80,8 +81,20 @@ class Filter(Model):
     min_words: Annotated[int | None, Field(ge=0, le=10_000_000, description="The fewest words kept.")] = None
     max_words: Annotated[int | None, Field(ge=0, le=10_000_000, description="The most words kept.")] = None
     languages: Annotated[
-        tuple[str, ...], Field(max_length=200, description="The languages kept, as ISO 639-1 codes.")
+        tuple[Language, ...],
+        Field(
+            max_length=200,
+            description="The languages kept, as codes of ISO 639; none means all. A text's first 400 characters tell its language; a missing text has none. Norwegian, no, needs quotes in YAML.",
+        ),
     ] = ()
+    min_confidence: Annotated[
+        float,
+        Field(
+            gt=0.0,
+            le=1.0,
+            description="How probable it must be that a text is in one of languages; others are dropped, as are texts that are too short to tell. A lower one keeps more short texts, and more in other languages.",
+        ),
+    ] = 0.3
 
 
 class Exact(Model):

@@ -68,8 +68,6 @@ def _pipeline(spec: DataPipelineSpec) -> str | None:
             return f"spec.steps[{place}] is the second deduplicate, which is not built yet for mode Stream; name all columns in one"
         if is_stream and step.window and any(later > place for later in deduplicates):
             return f"spec.steps[{place}].window before a deduplicate is not built yet for mode Stream; put deduplicate before it"
-        if step.filter and step.filter.languages:
-            return f"spec.steps[{place}].filter.languages is not built yet; remove it"
         if step.redact and Entity.PERSON in step.redact.entities:
             return f"spec.steps[{place}].redact.entities Person is not built yet: names have no form to be known by; remove it, or hash or encrypt a column that holds them"
         if step.augment and step.augment.text:

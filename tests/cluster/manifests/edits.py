@@ -57,6 +57,7 @@ EDITS: dict[Kind, list[Wire]] = {
         {"source": {"sample": {"name": "PythonSource"}}},
         {"steps": []},
         {"steps": [{"scale": {"column": "y"}}]},
+        {"steps": [{"filter": {"languages": ["de", "no"], "minConfidence": 0.8}}]},
         {"steps": [{"tokenize": {"vocabulary": 300, "boundaries": True}}]},
         {"steps": [{"decodeSound": {"sampleRate": 8000, "seconds": 1.5}}, {"soundFeatures": {"method": "Mfcc"}}]},
         {"steps": [{"decodeImage": {"width": 32, "height": 32, "color": "Gray"}}]},

@@ -6,6 +6,7 @@ import pytest
 
 from headrace_workers.data import recipe
 from headrace_workers.data.stage import stages
+from headrace_workers.data.steps import languages
 from headrace_workers.faults import RunFault
 from tests.workers.data.builders import DIGITS_STEPS, digits, pipeline
 
@@ -18,7 +19,6 @@ DIGITS = {"sample": {"name": "Digits"}}
         ({"redact": {"entities": ["Email", "Person"]}}, "steps[1].redact.entities Person"),
         ({"embed": {}}, "steps[1].embed"),
         ({"augment": {"text": {"synonyms": 0.1}}}, "steps[1].augment.text"),
-        ({"filter": {"languages": ["en"]}}, "steps[1].filter.languages"),
     ],
 )
 def test_steps_of_later_versions_are_refused(step: dict[str, Any], place: str) -> None:
@@ -90,3 +90,13 @@ def test_barriers_cut_the_steps_into_stages() -> None:
         "scale",
         "deduplicate, augment",
     ]
+
+
+def test_another_model_of_languages_makes_another_dataset(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As it may tell languages apart otherwise; where none are told nothing changes."""
+    told, other = (pipeline(DIGITS, {"filter": settings}) for settings in ({"languages": ["en"]}, {"minWords": 1}))
+    before = [(recipe.dataset_digest(spec, []), recipe.plan_key(spec, [])) for spec in (told, other)]
+    monkeypatch.setattr(languages, "MODEL", "py3langid 9")
+    after = [(recipe.dataset_digest(spec, []), recipe.plan_key(spec, [])) for spec in (told, other)]
+    assert not {*before[0]} & {*after[0]}
+    assert before[1] == after[1]

@@ -14,7 +14,7 @@ from typing import Any
 from headrace.api.data_pipeline import MEDIA, DataPipelineSpec, FileFormat
 from headrace.api.steps import Entity, Step
 from headrace_workers.data.sources.shard import Shard
-from headrace_workers.data.steps import BARRIERS, MAPS, PRIVATE, REWRITING
+from headrace_workers.data.steps import BARRIERS, MAPS, PRIVATE, REWRITING, languages
 from headrace_workers.data.steps.step import Context
 from headrace_workers.faults import RunFault
 
@@ -99,8 +99,6 @@ def _work(index: int, step: Step, spec: DataPipelineSpec, is_private: bool) -> W
         place, missing = f"{place}.text", True
     if name == "redact" and Entity.PERSON in step.value.entities:
         place, missing = f"{place}.entities Person", True
-    if name == "filter" and step.value.languages:
-        place, missing = f"{place}.languages", True
     if missing:
         raise RunFault("NotSupported", f"{place} is not available in this version; remove it from the pipeline's steps")
     column = spec.event_time.column if spec.event_time else ""
@@ -209,7 +207,9 @@ def _recipe(spec: DataPipelineSpec, *, with_addresses: bool) -> dict[str, Any]:
     if not with_addresses and spec.source.kafka:
         source = {"kafka": {"topics": source["kafka"]["topics"]}}
     timed = {"eventTime": spec.event_time.wire()} if spec.event_time else {}
-    return {"source": source, "steps": [step.wire() for step in spec.steps], "seed": spec.seed, **timed}
+    told = any(step.filter and step.filter.languages for step in spec.steps)
+    models = {"languageModel": languages.MODEL} if told else {}
+    return {"source": source, "steps": [step.wire() for step in spec.steps], "seed": spec.seed, **timed, **models}
 
 
 def _digest(*parts: Any) -> str:

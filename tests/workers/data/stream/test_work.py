@@ -57,6 +57,14 @@ def test_a_step_may_give_a_column_its_first_values() -> None:
     assert made.discovered == pa.schema([("a", pa.int64()), ("b", pa.string())])
 
 
+def test_records_in_other_languages_are_dropped() -> None:
+    """As in a Batch: one without a text, too."""
+    texts = ["Die neue Brücke wurde gestern eröffnet", "The new bridge was opened yesterday", None]
+    made = part([{"text": text} for text in texts], {"filter": {"languages": ["de"]}})
+    assert made.table["text"].to_pylist() == texts[:1]
+    assert made.records == Records(read=3, filtered=2)
+
+
 def test_bad_records_show_neither_hidden_columns_nor_what_is_hidden() -> None:
     """What travels with a record for the head is not the user's; private values are hidden as in the table."""
     rule = {"validate": {"columns": [{"name": "value", "min": 0}]}}

@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from headrace.api.steps import Filter
+from headrace_workers.data.steps.languages import chances
 from headrace_workers.data.steps.step import Context, Outcome, text_of
 
 ALONE = Context("filter")
@@ -20,13 +21,20 @@ BLOCK_BYTES = 1 << 18
 
 
 def apply(table: pa.Table, settings: Filter, context: Context = ALONE) -> Outcome:
-    """The records whose text has neither too few nor too many words; a missing text has none."""
-    words = word_counts(text_of(table, settings.column, context.place))
-    kept = pc.greater_equal(words, settings.min_words or 0)
-    if settings.max_words is not None:
-        kept = pc.and_(kept, pc.less_equal(words, settings.max_words))
-    left = table.filter(kept)
+    """The records whose text is in one of the languages and has neither too few nor too many words; a missing one is in none and has none."""
+    text = text_of(table, settings.column, context.place)
+    left = table
+    if settings.min_words is not None or settings.max_words is not None:
+        left = table.filter(_within(word_counts(text), settings))
+    if settings.languages:
+        likely = chances(text_of(left, settings.column, context.place), settings.languages) >= settings.min_confidence
+        left = left.filter(pa.array(likely))
     return Outcome(left, filtered=table.num_rows - left.num_rows)
+
+
+def _within(words: pa.ChunkedArray, settings: Filter) -> pa.ChunkedArray:
+    kept = pc.greater_equal(words, settings.min_words or 0)
+    return kept if settings.max_words is None else pc.and_(kept, pc.less_equal(words, settings.max_words))
 
 
 def word_counts(text: pa.ChunkedArray) -> pa.ChunkedArray:
