@@ -42,6 +42,14 @@ def test_names_cannot_be_redacted_yet() -> None:
     assert refused.startswith("spec.steps[1].redact.entities Person is not built yet")
 
 
+def test_synonyms_are_not_known_yet() -> None:
+    """A pipeline would make copies that are none."""
+    split, alter = {"split": {}}, {"dropWords": 0.1, "swapWords": 0.1, "typingErrors": 0.01}
+    assert missing_support(pipeline(steps=[split, {"augment": {"text": alter}}])) is None
+    refused = missing_support(pipeline(steps=[split, {"augment": {"text": alter | {"synonyms": 0.1}}}])) or ""
+    assert refused.startswith("spec.steps[1].augment.text.synonyms is not built yet")
+
+
 KAFKA = {"kafka": {"brokers": ["kafka:9092"], "topics": ["events"]}}
 
 

@@ -250,9 +250,21 @@ class Tokenize(Model):
 
 
 class AugmentText(Model):
-    """Makes altered copies of texts of the training split."""
+    """Makes altered copies of texts of the training split. Words are what white space separates; a short text may stay as it is."""
 
     column: Annotated[Column, Field(description="The text column.")] = "text"
+    drop_words: Annotated[
+        Fraction, Field(description="How probably each word is left out; of any text one word stays at least.")
+    ] = 0.0
+    swap_words: Annotated[
+        Fraction, Field(description="How probably each word takes the place of another one of its text.")
+    ] = 0.0
+    typing_errors: Annotated[
+        Fraction,
+        Field(
+            description="How probably each letter is mistyped: left out, doubled, exchanged with the next one, or replaced by another of its text."
+        ),
+    ] = 0.0
     synonyms: Annotated[Fraction, Field(description="The share of words that a synonym replaces.")] = 0.0
     copies: Annotated[int, Field(ge=1, le=100, description="Altered copies of each record.")] = 1
 

@@ -70,8 +70,8 @@ def _pipeline(spec: DataPipelineSpec) -> str | None:
             return f"spec.steps[{place}].window before a deduplicate is not built yet for mode Stream; put deduplicate before it"
         if step.redact and Entity.PERSON in step.redact.entities:
             return f"spec.steps[{place}].redact.entities Person is not built yet: names have no form to be known by; remove it, or hash or encrypt a column that holds them"
-        if step.augment and step.augment.text:
-            return f"spec.steps[{place}].augment.text is not built yet; remove the step"
+        if step.augment and step.augment.text and step.augment.text.synonyms:
+            return f"spec.steps[{place}].augment.text.synonyms is not built yet: this version has no dictionary; remove it, or use dropWords, swapWords or typingErrors"
     return None
 
 

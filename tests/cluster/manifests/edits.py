@@ -58,6 +58,7 @@ EDITS: dict[Kind, list[Wire]] = {
         {"steps": []},
         {"steps": [{"scale": {"column": "y"}}]},
         {"steps": [{"filter": {"languages": ["de", "no"], "minConfidence": 0.8}}]},
+        {"steps": [{"augment": {"text": {"dropWords": 0.1, "swapWords": 0.1, "typingErrors": 0.01, "copies": 2}}}]},
         {"steps": [{"tokenize": {"vocabulary": 300, "boundaries": True}}]},
         {"steps": [{"decodeSound": {"sampleRate": 8000, "seconds": 1.5}}, {"soundFeatures": {"method": "Mfcc"}}]},
         {"steps": [{"decodeImage": {"width": 32, "height": 32, "color": "Gray"}}]},

@@ -18,7 +18,7 @@ DIGITS = {"sample": {"name": "Digits"}}
     [
         ({"redact": {"entities": ["Email", "Person"]}}, "steps[1].redact.entities Person"),
         ({"embed": {}}, "steps[1].embed"),
-        ({"augment": {"text": {"synonyms": 0.1}}}, "steps[1].augment.text"),
+        ({"augment": {"text": {"synonyms": 0.1}}}, "steps[1].augment.text.synonyms"),
     ],
 )
 def test_steps_of_later_versions_are_refused(step: dict[str, Any], place: str) -> None:
@@ -43,6 +43,28 @@ def test_what_learns_words_comes_after_what_hides_them() -> None:
     with pytest.raises(RunFault, match=r"steps\[1\]\.redact comes after steps\[0\]\.tokenize, which would learn"):
         recipe.works(pipeline(DIGITS, tokenize, redact))
     assert recipe.works(pipeline(DIGITS, redact, tokenize))
+
+
+def test_tokens_are_made_of_altered_texts() -> None:
+    """A copy would have its original's; those of another column stay what they are."""
+    split, tokenize, alter = {"split": {}}, {"tokenize": {}}, {"augment": {"text": {"dropWords": 0.1}}}
+    with pytest.raises(RunFault, match=r"steps\[1\]\.tokenize comes before steps\[2\]\.augment, .* put it after"):
+        recipe.works(pipeline(DIGITS, split, tokenize, alter))
+    assert recipe.works(pipeline(DIGITS, split, alter, tokenize))
+    assert recipe.works(pipeline(DIGITS, split, {"tokenize": {"column": "title"}}, alter))
+
+
+@pytest.mark.parametrize(
+    "hide", [{"redact": {"entities": ["Email"]}}, {"hash": {"columns": ["text"], "key": {"secret": "s", "id": "i"}}}]
+)
+def test_what_is_hidden_is_found_before_it_is_mistyped(hide: dict[str, Any]) -> None:
+    """No form would match it."""
+    split, alter = {"split": {}}, {"augment": {"text": {"typingErrors": 0.1}}}
+    with pytest.raises(RunFault, match=r"steps\[2\]\.\w+ comes after steps\[1\]\.augment, .* put it before"):
+        recipe.works(pipeline(DIGITS, split, alter, hide))
+    assert recipe.works(pipeline(DIGITS, hide, split, alter))
+    other = {"augment": {"text": {"column": "title"}}}
+    assert recipe.works(pipeline(DIGITS, split, other, hide))
 
 
 SOUNDS = {"files": {"uri": "file:///sounds", "format": "Audio"}}

@@ -69,6 +69,7 @@ def works(spec: DataPipelineSpec, *, typed: bool = False) -> tuple[Work, ...]:
     steps = tuple(_work(index, step, spec, is_private) for index, step in enumerate(spec.steps))
     _require_order(steps)
     _require_sound(steps)
+    _require_text(steps)
     window = next((place for place, work in enumerate(steps) if work.name == "window"), len(steps))
     steps = tuple(replace(work, of_windows=place > window) for place, work in enumerate(steps))
     typing = () if typed else _typing(spec, is_private)
@@ -95,8 +96,8 @@ def _work(index: int, step: Step, spec: DataPipelineSpec, is_private: bool) -> W
     spelled = type(step).model_fields[name].alias or name
     place = f"steps[{index}].{spelled}"
     missing = name not in MAPS and name not in BARRIERS
-    if name == "augment" and step.value.text is not None:
-        place, missing = f"{place}.text", True
+    if name == "augment" and step.value.text and step.value.text.synonyms:
+        place, missing = f"{place}.text.synonyms", True
     if name == "redact" and Entity.PERSON in step.value.entities:
         place, missing = f"{place}.entities Person", True
     if missing:
@@ -156,6 +157,28 @@ def _require_sound(steps: Sequence[Work]) -> None:
             raise RunFault(
                 "StepOrder",
                 f"{scaled[0].context.place} comes before {heard.context.place}; put it after, on the column {heard.settings.into}",
+            )
+
+
+def _require_text(steps: Sequence[Work]) -> None:
+    """What is made of a text is made of its copies' own texts, and what must not be seen is found before they are altered."""
+    for index, altered in enumerate(steps):
+        if altered.name != "augment" or not altered.settings.text:
+            continue
+        column = altered.settings.text.column
+        made = [work for work in steps[:index] if work.name == "tokenize" and work.settings.column == column]
+        if made:
+            raise RunFault(
+                "StepOrder",
+                f"{made[0].context.place} comes before {altered.context.place}, whose copies would have their originals' tokens; put it after",
+            )
+        hides = [
+            work for work in steps[index:] if work.hides and column in PRIVATE[work.name].columns_of(work.settings)
+        ]
+        if hides:
+            raise RunFault(
+                "StepOrder",
+                f"{hides[0].context.place} comes after {altered.context.place}, whose copies spell what it hides otherwise; put it before",
             )
 
 

@@ -1,4 +1,4 @@
-"""augment: altered copies of records of the training split; what is altered, and how, is its image's or its sound's.
+"""augment: altered copies of records of the training split; what is altered, and how, is its image's, sound's or text's.
 
 Every copy's changes come from the seed, the step's place, the record's id and the copy's number, never from the order
 of records. Originals are never changed. A copy lacks the encoded bytes of its original, which are not what it holds.
@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from headrace.api.steps import Augment
 from headrace_workers.data.decoded_columns import source_of
-from headrace_workers.data.steps import augment_image, augment_sound
+from headrace_workers.data.steps import augment_image, augment_sound, augment_text
 from headrace_workers.data.steps.step import Context, Outcome, column_of, with_column
 from headrace_workers.faults import RunFault
 
@@ -23,6 +23,7 @@ ALONE = Context("augment")
 ALTERED: Mapping[str, Callable[[pa.Table, Any, list[np.random.Generator], str], pa.Array]] = {
     "image": augment_image.altered,
     "sound": augment_sound.altered,
+    "text": augment_text.altered,
 }
 
 
