@@ -93,6 +93,8 @@ def _values() -> Iterator[Case]:
     )
     yield Case.accepted("nothing-in-a-map", _train(pods={"nodeSelector": {"a": None, "b": "c"}}))
     yield Case.refused("number-in-a-map", _train(pods={"nodeSelector": {"a": 1}}), "spec.pods.nodeSelector.a")
+    yield Case.refused("yaml-for-norwegian", _pipeline(steps=[{"filter": {"languages": [False]}}]),
+                       "spec.steps[0].filter.languages[0]")  # fmt: skip
     yield Case.refused("nothing-in-a-list", _pipeline(steps=[None]), "spec.steps[0]")
     yield Case.refused("number-in-a-list", _train(pods={"imagePullSecrets": [1]}), "spec.pods.imagePullSecrets[0]")
     yield Case.accepted("free-objects", _train(

@@ -178,7 +178,7 @@ def _require_text(steps: Sequence[Work]) -> None:
         if hides:
             raise RunFault(
                 "StepOrder",
-                f"{hides[0].context.place} comes after {altered.context.place}, whose copies spell what it hides otherwise; put it before",
+                f"{hides[0].context.place} comes after {altered.context.place}, whose copies misspell what it hides; put it before",
             )
 
 
