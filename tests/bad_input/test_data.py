@@ -83,7 +83,7 @@ def test_a_run_that_cannot_succeed_fails_once_with_its_sentence(
 
 
 def test_a_few_broken_rows_lose_none_of_the_good_ones(said: Said, shared_folder: Path) -> None:
-    """The good records land; the quarantine names file, line and code of the bad one, and holds it."""
+    """The good records land; the quarantine names file, its version, line and code of the bad one, and holds it."""
     from deltalake import DeltaTable
 
     assert "DataPipeline few: Complete: run 1 is complete (59 records (59 train), 1 quarantined)" in said.text
@@ -95,6 +95,7 @@ def test_a_few_broken_rows_lose_none_of_the_good_ones(said: Said, shared_folder:
         for line in file.read_text().splitlines()
         if "few.csv" in line
     ]
+    assert [line.pop("version") != "" for line in found] == [True]
     assert found == [
         {
             "stage": "source",
