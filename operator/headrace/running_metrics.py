@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
-from typing import Any
 
 from prometheus_client.core import Metric
 
 from headrace.api.meta import ObjectKey
+from headrace.plan.values import Raw
 from headrace.telemetry import gauge
 
 STAGE_GAUGES = {
@@ -23,12 +23,10 @@ WHOLE_GAUGES = {
 }  # fmt: skip
 OBJECT = ("namespace", "name")
 
-Status = dict[str, Any]
 
-
-def gauges_of_running(statuses: Iterable[tuple[ObjectKey, Status]]) -> Iterator[Metric]:
+def gauges_of_running(statuses: Iterable[tuple[ObjectKey, Raw]]) -> Iterator[Metric]:
     """The gauges of objects that run; what a status does not say has no value."""
-    running: list[tuple[tuple[str, ...], Status]] = [((key.namespace, key.name), status) for key, status in statuses]
+    running: list[tuple[tuple[str, ...], Raw]] = [((key.namespace, key.name), status) for key, status in statuses]
     yield _gauge(
         "headrace_straggling_workers", "Workers of a TrainJob that hold its others up.", OBJECT, running,
         lambda status: {(): len(status["stragglers"])} if status.get("stragglers") else {},
@@ -44,21 +42,21 @@ def gauges_of_running(statuses: Iterable[tuple[ObjectKey, Status]]) -> Iterator[
 
 
 def _gauge(
-    name: str, text: str, labels: tuple[str, ...], running: Sequence[tuple[tuple[str, ...], Status]],
-    read: Callable[[Status], dict[tuple[str, ...], float]],
+    name: str, text: str, labels: tuple[str, ...], running: Sequence[tuple[tuple[str, ...], Raw]],
+    read: Callable[[Raw], dict[tuple[str, ...], float]],
 ) -> Metric:  # fmt: skip
     values = {(*owner, *more): float(value) for owner, status in running for more, value in read(status).items()}
     return gauge(name, text, labels, values)
 
 
-def _pipeline(status: Status) -> Status:
+def _pipeline(status: Raw) -> Raw:
     return status.get("stream") or status.get("batch") or {}
 
 
-def _whole(field: str, status: Status) -> dict[tuple[str, ...], float]:
+def _whole(field: str, status: Raw) -> dict[tuple[str, ...], float]:
     value = _pipeline(status).get(field)
     return {} if value is None else {(): value}
 
 
-def _by_stage(field: str, status: Status) -> dict[tuple[str, ...], float]:
+def _by_stage(field: str, status: Raw) -> dict[tuple[str, ...], float]:
     return {(each["stage"],): each.get(field) or 0 for each in _pipeline(status).get("stages") or ()}

@@ -18,7 +18,8 @@ from headrace.cli.repairing import Repairing, compared, left_of, lines_of
 from headrace.cli.results import finished_already
 from headrace.cli.run import RunOptions, run_objects
 from headrace.cli.state import saved_objects
-from headrace.cli.words import place, plural
+from headrace.cli.words import local_path, place, plural
+from headrace.local.files import write_whole
 
 ON_A_CLUSTER = (
     "headrace replay works on this machine's state folder; on a cluster put the repaired lines where the run's pods read, "
@@ -62,9 +63,10 @@ def _pipeline(state_dir: Path, name: str) -> DataPipeline:
 
 
 def _path(uri: str) -> Path:
-    if not uri.startswith("file:"):
+    path = local_path(uri)
+    if path is None:
         raise Sentence(f"{uri} is not on this machine; {ON_A_CLUSTER}", REFUSED)
-    return Path("/" + uri.removeprefix("file:").lstrip("/"))
+    return path
 
 
 def _lines_in(files: Iterable[Path]) -> list[QuarantineLine]:
@@ -131,9 +133,7 @@ def _written(folder: Path, lines: Sequence[QuarantineLine]) -> Path:
     data = "".join(line.model_dump_json(exclude_defaults=True) + "\n" for line in lines).encode()
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / f"{hashlib.sha256(data).hexdigest()[:16]}.jsonl"
-    partial = target.with_suffix(".partial")
-    partial.write_bytes(data)
-    partial.replace(target)
+    write_whole(target, data)
     return target
 
 

@@ -1,12 +1,12 @@
 """The recipe: what cannot be done is refused before anything is read."""
 
+from importlib import metadata
 from typing import Any
 
 import pytest
 
 from headrace_workers.data import recipe
 from headrace_workers.data.stage import stages
-from headrace_workers.data.steps import languages
 from headrace_workers.faults import RunFault
 from tests.workers.data.builders import DIGITS_STEPS, digits, pipeline
 
@@ -118,7 +118,7 @@ def test_another_model_of_languages_makes_another_dataset(monkeypatch: pytest.Mo
     """As it may tell languages apart otherwise; where none are told nothing changes."""
     told, other = (pipeline(DIGITS, {"filter": settings}) for settings in ({"languages": ["en"]}, {"minWords": 1}))
     before = [(recipe.dataset_digest(spec, []), recipe.plan_key(spec, [])) for spec in (told, other)]
-    monkeypatch.setattr(languages, "MODEL", "py3langid 9")
+    monkeypatch.setattr(metadata, "version", lambda _: "9")
     after = [(recipe.dataset_digest(spec, []), recipe.plan_key(spec, [])) for spec in (told, other)]
     assert not {*before[0]} & {*after[0]}
     assert before[1] == after[1]

@@ -7,14 +7,14 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from importlib import resources
+from importlib import metadata, resources
 from importlib.resources.abc import Traversable
 from typing import Any
 
 from headrace.api.data_pipeline import MEDIA, DataPipelineSpec, FileFormat
 from headrace.api.steps import Entity, Step
 from headrace_workers.data.sources.shard import Shard
-from headrace_workers.data.steps import BARRIERS, MAPS, PRIVATE, REWRITING, languages
+from headrace_workers.data.steps import BARRIERS, MAPS, PRIVATE, REWRITING
 from headrace_workers.data.steps.step import Context
 from headrace_workers.faults import RunFault
 
@@ -231,7 +231,8 @@ def _recipe(spec: DataPipelineSpec, *, with_addresses: bool) -> dict[str, Any]:
         source = {"kafka": {"topics": source["kafka"]["topics"]}}
     timed = {"eventTime": spec.event_time.wire()} if spec.event_time else {}
     told = any(step.filter and step.filter.languages for step in spec.steps)
-    models = {"languageModel": languages.MODEL} if told else {}
+    # Another release of the package may bring another model.
+    models = {"languageModel": f"py3langid {metadata.version('py3langid')}"} if told else {}
     return {"source": source, "steps": [step.wire() for step in spec.steps], "seed": spec.seed, **timed, **models}
 
 

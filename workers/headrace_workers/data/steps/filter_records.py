@@ -7,7 +7,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from headrace.api.steps import Filter
-from headrace_workers.data.steps.languages import chances
 from headrace_workers.data.steps.step import Context, Outcome, text_of
 
 ALONE = Context("filter")
@@ -27,6 +26,9 @@ def apply(table: pa.Table, settings: Filter, context: Context = ALONE) -> Outcom
     if settings.min_words is not None or settings.max_words is not None:
         left = table.filter(_within(word_counts(text), settings))
     if settings.languages:
+        # Its compiler takes seconds to import, which other pipelines need not wait for.
+        from headrace_workers.data.steps.languages import chances
+
         likely = chances(text_of(left, settings.column, context.place), settings.languages) >= settings.min_confidence
         left = left.filter(pa.array(likely))
     return Outcome(left, filtered=table.num_rows - left.num_rows)

@@ -10,7 +10,6 @@ from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
-import py3langid
 import pyarrow as pa
 import pyarrow.compute as pc
 from numba import njit
@@ -18,9 +17,6 @@ from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
 Array = Any
 """Of numpy."""
-
-MODEL = f"py3langid {py3langid.__version__}"
-"""What decides: another release may bring another model."""
 
 HEAD_CHARACTERS = 400
 """How much of a text is looked at: what follows changes no answer that was right, and takes time."""
