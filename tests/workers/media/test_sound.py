@@ -96,6 +96,9 @@ def _of_rate(rate: int) -> bytes:
         (encoded(np.array([0, -np.inf], np.float32), subtype="FLOAT"), "OutOfRange", "samples that are no numbers"),
         (encoded(np.array([0, 2e6], np.float32), subtype="FLOAT"), "OutOfRange", "beyond 1e\\+06 times full scale"),
     ],
+    # Named, as WAV of floats has the second in which it was written.
+    ids=["empty", "text", "cut WAV", "cut FLAC", "cut OGG", "cut MP3", "FLAC of zeros", "MP3 of zeros", "no sample", "too long",
+         "one sample a second", "no number", "infinite", "too loud"],
 )  # fmt: skip
 def test_what_is_wrong_is_said(content: bytes, code: str, said: str) -> None:
     """Each way in which a file is broken has its code and its sentence, the same every time."""
