@@ -51,14 +51,18 @@ class Run:
             environment.HEAD_ADDRESS: f"127.0.0.1:{ray_port}",
         }
 
-    @contextmanager
-    def process(self, module: str, name: str = "") -> Iterator["subprocess.Popen[bytes]"]:
-        """One pod's process, ended at the latest when the block ends."""
-        more = {
+    def variables(self, module: str, name: str = "") -> dict[str, str]:
+        """The environment of one pod's process."""
+        return {
+            **self.environment,
             environment.POD_NAME: name or module.rpartition(".")[2],
             environment.PORT_REPORT: str(self.report_port if module == HEAD else free_port()),
         }
-        process = subprocess.Popen([sys.executable, "-m", module], env={**self.environment, **more})
+
+    @contextmanager
+    def process(self, module: str, name: str = "") -> Iterator["subprocess.Popen[bytes]"]:
+        """One pod's process, ended at the latest when the block ends."""
+        process = subprocess.Popen([sys.executable, "-m", module], env=self.variables(module, name))
         try:
             yield process
         finally:

@@ -20,11 +20,10 @@ from typing import Any
 import psutil
 from deltalake import DeltaTable
 
-from headrace.api import environment
 from headrace.api.run_report import Records, RunReport
 from tests.workers.data.builders import files, pipeline
 from tests.workers.data.quarantined import Line, lines_in, repaired, write
-from tests.workers.data.runs import DEADLINE_SECONDS, HEAD, WORKER, Run, free_port
+from tests.workers.data.runs import DEADLINE_SECONDS, HEAD, WORKER, Run
 from tests.workers.data.stream.broker import Broker
 from tests.workers.data.stream.streams import spec_of
 
@@ -88,14 +87,10 @@ class Group:
 
 
 def _started(run: Run, module: str) -> "subprocess.Popen[bytes]":
-    more = {
-        environment.POD_NAME: module.rpartition(".")[2],
-        environment.PORT_REPORT: str(run.report_port if module == HEAD else free_port()),
-    }
     with (run.folder / f"{module}.log").open("ab") as log:
         return subprocess.Popen(
             [sys.executable, "-m", module],
-            env={**run.environment, **more},
+            env=run.variables(module),
             start_new_session=True,
             stdout=log,
             stderr=log,
